@@ -1,0 +1,63 @@
+# make book   builds the book into _build/html
+# make test   runs everything that keeps it true
+# Both set up .venv first, which takes a few minutes once and nothing afterwards.
+
+SHELL := /bin/sh
+.PHONY: book test setup setup-browser songs clean
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell \
+    $(p) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+    >/dev/null 2>&1 && command -v $(p))))
+BIN := .venv/bin
+
+# `make test NEWEST=1` takes the newest versions that pyproject.toml allows instead of the pinned.
+NEWEST ?=
+STAMP := .venv/.ready-$(shell (pwd; echo $(PYTHON) $(NEWEST); $(PYTHON) --version; \
+    cat requirements.txt pyproject.toml) 2>/dev/null | cksum | cut -d' ' -f1)
+
+# Tests run at the smoke scale, two at a time, one thread each: two cores are what CI has.
+SMOKE := BOOK_SCALE=smoke OMP_NUM_THREADS=1
+NODE_STAMP := tests/browser/node_modules/.ready-$(shell \
+    cat tests/browser/package*.json 2>/dev/null | cksum | cut -d' ' -f1)
+
+book: setup songs
+	@$(BIN)/python .ci/build-book .
+
+test: setup-browser
+	@BOOK_SCALE=smoke $(MAKE) --no-print-directory songs
+	$(SMOKE) $(BIN)/pytest -n 2 --dist loadfile --ignore=tests/test_browser.py
+	$(SMOKE) $(BIN)/pytest notebooks --nbval-lax --nbval-cell-timeout=300 -n 2 --dist loadscope
+	@$(SMOKE) $(BIN)/python .ci/build-book _build/smoke
+	$(SMOKE) BOOK_HTML=_build/smoke/_build/html $(BIN)/pytest tests/test_browser.py
+
+setup: $(STAMP)
+
+$(STAMP):
+	@[ -n "$(PYTHON)" ] || { echo "The book needs Python 3.11, 3.12 or 3.13: install one of them," \
+	    "or name it with  make PYTHON=/path/to/python3"; exit 1; }
+	@.ci/system-packages $(PYTHON)
+	@echo "Setting up .venv with $$($(PYTHON) --version): a few minutes, once ..."
+	@rm -f .venv/.ready-*
+	@$(PYTHON) -m venv --clear .venv
+ifdef NEWEST
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[book,test]'
+else
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+endif
+	@touch $@
+
+setup-browser: setup $(NODE_STAMP)
+
+$(NODE_STAMP):
+	@.ci/system-packages $(PYTHON) browser
+	@cd tests/browser && npm ci --silent --no-audit --no-fund </dev/null
+	@rm -f tests/browser/node_modules/.ready-*
+	@touch $@
+
+# The songs are rendered once, before several notebooks ask for them at the same time.
+songs: setup
+	@$(BIN)/python -c 'from common.data import embedded_songs; print("Songs:", embedded_songs())'
+
+clean:
+	rm -rf _build .venv tests/browser/node_modules

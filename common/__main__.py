@@ -1,0 +1,163 @@
+"""The command line: `python -m common {songs,separate,train,evaluate,models}`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common import SOURCES
+from common.errors import UsageError
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    main = argparse.ArgumentParser(prog="python -m common", description="Take music apart.")
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    songs = commands.add_parser("songs", help="write embedded songs in MUSDB18-HQ layout")
+    songs.add_argument("out", type=Path, metavar="OUT")
+    songs.add_argument("--train", type=int, default=24, metavar="N", help="training songs (24)")
+    songs.add_argument("--test", type=int, default=8, metavar="N", help="test songs (8)")
+    songs.add_argument("--seconds", type=float, default=24.0, metavar="S", help="length (24)")
+    songs.add_argument("--seed", type=int, default=0, metavar="K", help="which songs (0)")
+    songs.add_argument("--rate", type=int, default=44100, metavar="HZ", help="sample rate (44100)")
+    songs.add_argument(
+        "--soundfont", metavar="SF2", help="another General MIDI soundfont"
+    )
+    songs.set_defaults(run=write_songs)
+
+    separate = commands.add_parser("separate", help="separate audio files into stems")
+    separate.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    separate.add_argument("--model", default="mask-inference", metavar="NAME")
+    separate.add_argument("--out", type=Path, required=True, metavar="DIR")
+    separate.add_argument("--two-stems", metavar="SOURCE", help="this source, and all the rest")
+    separate.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest")
+    separate.set_defaults(run=separate_files)
+
+    train = commands.add_parser("train", help="train a model")
+    train.add_argument("name", metavar="NAME")
+    train.add_argument("--scale", choices=["smoke", "live", "zoo", "paper"], default="live")
+    train.add_argument("--data", type=Path, metavar="ROOT", help="MUSDB18 folder (embedded songs)")
+    train.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME-SCALE")
+    train.add_argument("--resume", action="store_true", help="go on from what DIR holds")
+    train.set_defaults(run=train_model)
+
+    evaluate = commands.add_parser("evaluate", help="measure a model on a test split")
+    evaluate.add_argument("name", metavar="NAME", help="a model, a weights file or a bound")
+    evaluate.add_argument(
+        "--data", type=Path, metavar="ROOT", help="MUSDB18 folder (embedded songs)"
+    )
+    evaluate.add_argument("--out", type=Path, metavar="results.json")
+    evaluate.set_defaults(run=evaluate_model)
+
+    models = commands.add_parser("models", help="list the models")
+    models.set_defaults(run=list_models)
+    return main
+
+
+def write_songs(options: argparse.Namespace) -> None:
+    """`python -m common songs`."""
+    from common.songs.dataset import write_set
+
+    try:
+        root = write_set(
+            options.out,
+            options.train,
+            options.test,
+            options.seconds,
+            options.seed,
+            options.rate,
+            soundfont=options.soundfont,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    print(f"{options.train} training and {options.test} test songs lie in {root}")
+
+
+def separate_files(options: argparse.Namespace) -> None:
+    """`python -m common separate`."""
+    import torch
+
+    from common.recipes import load
+    from common.separation import TwoStems, separate_file
+
+    separator = load(options.model)
+    if options.two_stems:
+        separator = TwoStems(separator, options.two_stems)
+    separator.to(options.device or fastest_device(torch))
+    folders = [options.out / path.stem for path in options.files]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise UsageError(f"two of the files would both be written to {folder}; rename one")
+    for path in options.files:
+        written = separate_file(separator, path, options.out)
+        print(*written.values(), sep="\n")
+
+
+def fastest_device(torch) -> str:
+    """The accelerator that PyTorch finds, else the CPU."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def train_model(options: argparse.Namespace) -> None:
+    """`python -m common train`."""
+    from common.recipes import train
+
+    weights = train(options.name, options.scale, options.data, options.out, options.resume)
+    print(f"weights: {weights}")
+
+
+def evaluate_model(options: argparse.Namespace) -> None:
+    """`python -m common evaluate`."""
+    from common.data import embedded_tracks, load_tracks
+    from common.evaluation import evaluate, save_results
+    from common.recipes import bound_or_model
+
+    model = bound_or_model(options.name)
+    tracks = load_tracks(options.data, "test") if options.data else embedded_tracks("test")
+    results = evaluate(model, tracks)
+    for source, value in results["median"]["sdr"].items():
+        print(
+            f"{source:14} median SDR {value:6.2f} dB"
+            if value is not None
+            else f"{source:14} silent"
+        )
+    if options.out:
+        save_results(results, options.out)
+        print(f"results: {options.out}")
+
+
+def list_models(options: argparse.Namespace) -> None:
+    """`python -m common models`."""
+    from common.recipes import card, trained_models
+
+    print(f"{'model':20} {'parameters':>12}  median SDR in dB: {', '.join(SOURCES)}")
+    for name in trained_models():
+        about = card(name)
+        scores = "  ".join(f"{about['sdr'][source]:5.2f}" for source in about["sources"])
+        print(f"{name:20} {about['parameters']:12,}  {scores}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; what a person can mend becomes one plain line and exit code 2."""
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Make a committed checkpoint: train by the zoo recipe, measure, write weights and model card.
+
+`python -m common.experiments.zoo NAME` trains where it left off (state in runs/NAME-zoo), then
+scores the model beside silence, mixture, static filter and ideal ratio masks on the embedded
+test songs and on the real excerpt, and writes common/checkpoints/NAME.{safetensors,json}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from common.bounds import BOUNDS
+from common.data import SONG_SETS, embedded_songs, embedded_tracks, real_excerpt
+from common.evaluation import evaluate, evaluate_track
+from common.files import write_json
+from common.recipes import CHECKPOINTS, RECIPES, load, train
+from common.separation import separate
+from common.songs.dataset import generator_hash, set_hash
+
+COMPARED = ("mixture", "static-filter", "ideal-ratio-mask")
+"""The bounds that a model card shows beside the model."""
+
+
+def real_time_factor(name: str | Path, seconds: float = 30.0) -> float:
+    """How many seconds of stereo music at the net's rate one core separates in a second."""
+    separator = load(name)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    noise = 0.1 * torch.randn(2, round(seconds * separator.sample_rate))
+    begin = time.perf_counter()
+    separate(separator, noise, separator.sample_rate)
+    torch.set_num_threads(threads)
+    return seconds / (time.perf_counter() - begin)
+
+
+def measure(model: object) -> tuple[dict, dict]:
+    """Results on the embedded test songs, and the row of the real excerpt (sum of its stems)."""
+    results = evaluate(model, embedded_tracks("test", songs=SONG_SETS["live"]))
+    return results, evaluate_track(model, real_excerpt())
+
+
+def make_card(name: str, weights: Path, seconds: float) -> dict:
+    """Everything that a reader should know about a checkpoint."""
+    made = RECIPES[name]["zoo"]
+    separator = load(weights)
+    results, excerpt = measure(separator)
+    bounds = {bound: measure(BOUNDS[bound]) for bound in COMPARED}
+    history = json.loads((weights.parent / "history.json").read_text(encoding="utf-8"))
+    songs = weights.parent / "songs.json"
+    return {
+        "model": name,
+        "sources": list(separator.sources),
+        "sample_rate": separator.sample_rate,
+        "parameters": sum(x.numel() for x in separator.parameters()),
+        "real_time_factor": round(real_time_factor(weights), 1),
+        "sdr": results["median"]["sdr"],
+        "excerpt_sdr": excerpt["sdr"],
+        "bounds": {
+            bound: {"sdr": on_songs["median"]["sdr"], "excerpt_sdr": on_excerpt["sdr"]}
+            for bound, (on_songs, on_excerpt) in bounds.items()
+        },
+        "recipe": {"name": name, "scale": "zoo", "config": asdict(made.config)},
+        "songs": asdict(made.songs),
+        "seconds_per_excerpt": made.seconds,
+        "augment": asdict(made.augment),
+        "generator_hash": generator_hash(),
+        "trained_on_generator": json.loads(songs.read_text(encoding="utf-8"))["generator"],
+        "test_hash": set_hash(embedded_songs(SONG_SETS["live"], n_train=0), "test"),
+        "validation": history["validation"],
+        "hardware": f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
+        "wall_seconds": round(seconds),
+        "command": f"python -m common.experiments.zoo {name}",
+        "results": results,
+        "excerpt": excerpt,
+    }
+
+
+def main() -> None:
+    """Train (or go on), measure and commit to disk."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("name")
+    name = arguments.parse_args().name
+    folder = Path("runs") / f"{name}-zoo"
+    clock = folder / "seconds.json"
+    spent = json.loads(clock.read_text(encoding="utf-8")) if clock.exists() else 0.0
+    begin = time.perf_counter()
+    try:
+        weights = train(name, "zoo", folder=folder, resume=True)
+    finally:
+        spent += time.perf_counter() - begin
+        write_json(clock, spent)
+    card = make_card(name, weights, spent)
+    CHECKPOINTS.mkdir(exist_ok=True)
+    shutil.copy(weights, CHECKPOINTS / f"{name}.safetensors")
+    write_json(CHECKPOINTS / f"{name}.json", card)
+    print(json.dumps({key: card[key] for key in ("sdr", "excerpt_sdr", "bounds")}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The look that all figures and players share: colours, width, quiet axes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+
+SOURCE_COLOURS = {
+    "mixture": "#777777",
+    "drums": "#D55E00",
+    "bass": "#0083C4",
+    "other": "#009E73",
+    "vocals": "#CC79A7",
+    "accompaniment": "#B88600",
+}
+"""One colour per source, after Okabe and Ito's set that colour-blind readers can tell apart; blue
+and orange are shifted until every colour reaches 3:1 against white and against the dark theme."""
+
+INK, GRID = "#333333", "#DDDDDD"
+MODEL_COLOURS = ("#0083C4", "#D55E00", "#009E73", "#CC79A7", "#B88600", "#777777")
+
+
+def source_colour(label: str) -> str | None:
+    """The colour of the source that a label names, as in "vocals (estimate)"; None for none."""
+    words = re.findall("[a-z]+", label.lower())
+    return next((colour for name, colour in SOURCE_COLOURS.items() if name in words), None)
+
+
+def figure(height: float = 2.4, rows: int = 1, columns: int = 1, **settings) -> np.ndarray | Axes:
+    """Axes of a new figure as wide as the book's text; height in inches."""
+    import matplotlib.pyplot as plt
+
+    _, axes = plt.subplots(
+        rows, columns, figsize=(7.0, height), dpi=130, layout="constrained", **settings
+    )
+    return axes
+
+
+def finish(ax: Axes, title: str | None, x_label: str, y_label: str, grid: str = "") -> Axes:
+    """Quiet axes, legible labels, the title at the left; `grid` names the axis with grid lines."""
+    ax.set_xlabel(x_label, fontsize=10, color=INK)
+    ax.set_ylabel(y_label, fontsize=10, color=INK)
+    ax.tick_params(labelsize=9, colors=INK, length=3)
+    if title:
+        ax.set_title(title, loc="left", fontsize=10.5, fontweight="bold", color=INK, pad=4)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color("#999999")
+    if grid:
+        ax.grid(axis=grid, color=GRID, linewidth=0.7)
+        ax.set_axisbelow(True)
+    return ax

@@ -1,0 +1,118 @@
+"""Mask Inference: a recurrent net that looks at a spectrogram and answers with masks.
+
+Hershey et al. 2016 and Luo et al. 2017 describe the body; the head follows Huang et al. 2014.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+
+class LogMagnitude(nn.Module):
+    """Turn magnitude into decibels of zero mean and unit variance.
+
+    magnitude: any shape, linear → same shape, normalised. One mean and one
+    scale serve every bin: the shape of the spectrum is left as it is.
+    """
+
+    def __init__(self, floor: float = 1e-4):
+        super().__init__()
+        self.floor = floor
+        self.norm = nn.BatchNorm1d(1)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        level = 20 * torch.log10(magnitude.clamp(min=self.floor))
+        return self.norm(level.reshape(-1, 1)).reshape(level.shape)
+
+
+class RecurrentStack(nn.Module):
+    """Read frames forwards and backwards, layer upon layer.
+
+    x: (b, n, f) → (b, n, d), d = 2 · hidden_size: half for each direction.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_size: int,
+        n_layers: int,
+        dropout: float,
+    ):
+        super().__init__()
+        self.lstm = nn.LSTM(
+            n_features,
+            hidden_size,
+            n_layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=dropout if n_layers > 1 else 0.0,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        features, _ = self.lstm(x)
+        return features
+
+
+class MaskHead(nn.Module):
+    """Turn the features of each frame into one soft mask per source.
+
+    features: (b, n, d) → masks: (b, s, f, n), in [0, 1].
+    """
+
+    def __init__(self, n_features: int, n_bins: int, n_sources: int):
+        super().__init__()
+        self.n_sources = n_sources
+        self.linear = nn.Linear(n_features, n_sources * n_bins)
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.linear(features)
+        x = rearrange(x, "b n (s f) -> b s f n", s=self.n_sources)
+        return torch.sigmoid(x)
+
+
+class MaskInference(nn.Module):
+    """Estimate one soft mask per source.
+
+    magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), in [0, 1].
+    Each channel is separated by itself. Hershey et al. 2016;
+    Luo et al. 2017, section 2.2.
+    """
+
+    def __init__(
+        self,
+        n_bins: int = 1025,
+        n_sources: int = 4,
+        hidden_size: int = 80,
+        n_layers: int = 2,
+        dropout: float = 0.3,
+    ):
+        super().__init__()
+        self.log_magnitude = LogMagnitude()
+        self.stack = RecurrentStack(n_bins, hidden_size, n_layers, dropout)
+        self.head = MaskHead(2 * hidden_size, n_bins, n_sources)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        n_channels = magnitude.shape[1]
+        x = self.log_magnitude(magnitude)
+        x = self.stack(rearrange(x, "b c f n -> (b c) n f"))
+        masks = self.head(x)
+        return rearrange(masks, "(b c) s f n -> b s c f n", c=n_channels)
+
+
+class MagnitudeInference(MaskInference):
+    """The same body asked for the sources' magnitudes instead of masks.
+
+    magnitude: (b, c, f, n), linear → magnitudes: (b, s, c, f, n), linear,
+    not negative. Nothing ties the answer to the mixture: see chapter 11.
+    """
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        n_channels = magnitude.shape[1]
+        x = self.log_magnitude(magnitude)
+        x = self.stack(rearrange(x, "b c f n -> (b c) n f"))
+        sizes = {"c": n_channels, "s": self.head.n_sources}
+        x = self.head.linear(x)
+        x = rearrange(x, "(b c) n (s f) -> b s c f n", **sizes)
+        return nn.functional.softplus(x)

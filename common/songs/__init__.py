@@ -1,0 +1,1 @@
+"""Composes and renders the embedded multitrack songs: a seed goes in, four stems come out."""

@@ -1,0 +1,36 @@
+"""Draws: one named stream of random numbers per decision, so that one draw moves no other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+from zlib import crc32
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+def stream(seed: int, split: str, purpose: str) -> np.random.Generator:
+    """A generator that depends only on the song and on what it is for."""
+    return np.random.default_rng((seed, crc32(split.encode()), crc32(purpose.encode())))
+
+
+def flip(rng: np.random.Generator, chance: float) -> bool:
+    """True with the given chance."""
+    return rng.random() < chance
+
+
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    """One of the options, all equally likely."""
+    return options[int(rng.random() * len(options))]
+
+
+def weighted(rng: np.random.Generator, options: Sequence[tuple[T, float]]) -> T:
+    """One of the options, each as likely as its weight says."""
+    mark = rng.random() * sum(weight for _, weight in options)
+    for option, weight in options:
+        mark -= weight
+        if mark < 0:
+            return option
+    return options[-1][0]

@@ -1,0 +1,65 @@
+"""From a score to sound: `render` plays a song's parts, sends them through the desk, sums stems."""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+
+from . import drumsynth, mixdown, sampler
+from .desk import draw_desk, draw_strip
+from .score import Part, Song
+from .voice import sing, voice
+
+RATE = sampler.RATE
+STEMS = ("drums", "bass", "other", "vocals")
+FADE = 0.02
+"""Seconds of fade at the very end, so that a reverb's tail does not stop with a click."""
+
+
+def render(
+    song: Song, sample_rate: int = 44100, soundfont: str | None = None
+) -> dict[str, np.ndarray]:
+    """Render a song's four stems; their sum is the mixture.
+
+    → {stem: (2, t) float32} with t = round(song.duration * sample_rate). Neither a stem nor the sum
+    exceeds 0.95. The same song gives the same samples. `soundfont` names another .sf2 file.
+    """
+    n_samples = round(song.duration * RATE)
+    seed = [song.seed, int(song.split == "test")]
+    desk = draw_desk(song, np.random.default_rng([*seed, 1]))
+    stems = {}
+    for s, stem in enumerate(STEMS):
+        parts = []
+        for p, part in enumerate(part for part in song.parts if part.stem == stem and part.notes):
+            rng = np.random.default_rng([*seed, 2 + s, p])
+            audio = play_part(part, n_samples, rng, soundfont)
+            strip = draw_strip(part, p, song, rng)
+            if np.abs(audio).max() > 1e-6:
+                parts.append((mixdown.run_strip(audio, strip), strip))
+        if parts:
+            stems[stem] = mixdown.mix_stem(stem, parts, desk, dry=not song.variety.effects)
+        else:
+            stems[stem] = np.zeros((2, n_samples), np.float32)
+    if sample_rate != RATE:
+        length = round(song.duration * sample_rate)
+        stems = {stem: _resample(audio, sample_rate, length) for stem, audio in stems.items()}
+    fade = np.clip(np.arange(stems["drums"].shape[1])[::-1] / (FADE * sample_rate), 0, 1)
+    stems = {stem: audio * fade.astype(np.float32) for stem, audio in stems.items()}
+    return mixdown.fit_headroom(stems)
+
+
+def play_part(
+    part: Part, n_samples: int, rng: np.random.Generator, soundfont: str | None = None
+) -> np.ndarray:
+    """Play one part dry: → (c, t) float32 at 44.1 kHz, c is 1 for voices and 2 for the rest."""
+    if part.instrument == "voice":
+        sung = sing(part.notes, voice(part.program), n_samples / RATE, RATE, rng)
+        return np.pad(sung[:n_samples], (0, max(0, n_samples - len(sung))))[None]
+    if part.instrument == "drum synth":
+        return drumsynth.play(part.notes, part.program, n_samples, int(rng.integers(2**31)))
+    return sampler.play(part.notes, part.program, n_samples, soundfont, part.stem == "drums")
+
+
+def _resample(audio: np.ndarray, sample_rate: int, length: int) -> np.ndarray:
+    out = soxr.resample(np.ascontiguousarray(audio.T), RATE, sample_rate).T
+    return np.pad(out, ((0, 0), (0, max(0, length - out.shape[1]))))[:, :length]

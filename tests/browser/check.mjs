@@ -1,0 +1,101 @@
+// Opens every page of the built book in Chromium and says what is wrong with it.
+// Usage: BOOK_BROWSER=/usr/bin/chromium node check.mjs http://127.0.0.1:8000/ index.html notebooks/01.html …
+// Prints one line per failure, then a summary as JSON; ends with 1 where something failed.
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+import { checkPlayer } from "./player.mjs";
+
+const [base, ...pages] = process.argv.slice(2);
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+// The theme declares this constant twice on every page; nothing else is forgiven.
+const KNOWN = "Identifier 'THEBE_JS_URL' has already been declared";
+const CONTENT = ["article", "main", "body"];
+const failures = [];
+const counts = { pages: 0, players: 0, images: 0 };
+
+/** Serious and critical findings of axe inside the first of the selectors that the page has. */
+async function accessibility(page, selectors) {
+  await page.addScriptTag({ path: AXE });
+  return page.evaluate(async (candidates) => {
+    const inside = candidates.find((selector) => document.querySelector(selector));
+    if (!inside) return [];
+    const { violations } = await window.axe.run(inside, { resultTypes: ["violations"] });
+    return violations
+      .filter(({ impact }) => ["serious", "critical"].includes(impact))
+      .map(({ id, help, nodes }) => `${id} (${help}): ${nodes.map((n) => n.html).slice(0, 3)
+        .map((html) => html.slice(0, 160)).join(" | ")}`);
+  }, selectors);
+}
+
+/** Pictures without a text, or with a file name or hash where a text should be. */
+async function pictures(page) {
+  const images = await page.locator("article img").evaluateAll((all) =>
+    all.map((image) => ({ source: image.getAttribute("src").slice(-60), text: image.alt.trim() })));
+  counts.images += images.length;
+  return images
+    .filter(({ text }) => !text || /[0-9a-f]{32}|\.(png|svg|jpe?g)$/i.test(text))
+    .map(({ source, text }) => `picture ${source} has no text for those who cannot see it: "${text}"`);
+}
+
+async function checkPage(browser, path) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  const page = await context.newPage();
+  const report = (text) => failures.push(`${path}: ${text}`);
+  page.on("pageerror", ({ message }) => message === KNOWN || report(`script error: ${message}`));
+  page.on("console", (message) => {
+    if (message.type() === "error") report(`console error: ${message.text().slice(0, 300)}`);
+  });
+  page.on("response", (answer) => {
+    if (answer.status() >= 400) report(`status ${answer.status()} for ${answer.url()}`);
+  });
+  await page.route("**/*", (route) => {
+    const url = route.request().url();
+    if (url.startsWith(base) || /^(data|blob):/.test(url)) return route.continue();
+    report(`asks another server for ${url}`);
+    return route.abort();
+  });
+  try {
+    await page.goto(base + path, { waitUntil: "networkidle" });
+    await examine(page, report);
+  } catch (error) {
+    report(`broke off: ${error.message}`);
+  }
+  await context.close();
+  counts.pages += 1;
+}
+
+async function examine(page, report) {
+  for (const finding of await accessibility(page, CONTENT)) report(finding);
+  for (const finding of await pictures(page)) report(finding);
+
+  const players = page.locator(".book-player");
+  for (let index = 0; index < (await players.count()); index += 1) {
+    for (const text of await checkPlayer(page, players.nth(index))) report(`player ${index + 1}: ${text}`);
+    counts.players += 1;
+  }
+  if (await players.count()) {
+    await page.evaluate(() => (document.documentElement.dataset.theme = "dark"));
+    for (const finding of await accessibility(page, [".book-player"])) report(`dark: ${finding}`);
+  }
+  await page.setViewportSize({ width: 390, height: 800 });
+  const overhang = await page.evaluate(() =>
+    document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  if (overhang > 1) report(`${overhang} pixels wider than a telephone's screen`);
+}
+
+const browser = await chromium.launch({
+  executablePath: process.env.BOOK_BROWSER,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"],
+});
+try {
+  const waiting = [...pages];
+  const worker = async () => {
+    while (waiting.length) await checkPage(browser, waiting.shift());
+  };
+  await Promise.all([worker(), worker()]);
+} finally {
+  await browser.close();
+}
+failures.sort().forEach((failure) => console.log(failure));
+console.log(JSON.stringify({ ...counts, failures: failures.length }));
+process.exitCode = failures.length ? 1 : 0;

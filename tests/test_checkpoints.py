@@ -1,0 +1,51 @@
+"""Committed checkpoints are what their model cards say."""
+
+import pytest
+
+from common.data import SONG_SETS, embedded_tracks, real_excerpt
+from common.evaluation import evaluate_track
+from common.recipes import CHECKPOINTS, RECIPES, card, load, recipe, trained_models
+from common.songs.dataset import generator_hash
+
+MEGABYTE = 2**20
+FLAGSHIP = 16 * MEGABYTE
+"""One checkpoint of the book may be this large."""
+
+MODELS = trained_models()
+
+
+def test_there_are_checkpoints():
+    assert MODELS and set(MODELS) <= set(RECIPES)
+
+
+def test_sizes():
+    sizes = sorted((CHECKPOINTS / f"{name}.safetensors").stat().st_size for name in MODELS)
+    assert sum(sizes) <= 45 * MEGABYTE
+    assert all(size <= 3 * MEGABYTE for size in sizes[:-1]) and sizes[-1] <= FLAGSHIP
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_card_matches_recipe_and_generator(name):
+    about, made = card(name), recipe(name, "zoo")
+    assert about["parameters"] == sum(x.numel() for x in made.net().parameters())
+    assert about["recipe"]["config"]["steps"] == made.config.steps
+    assert about["songs"]["n_train"] == made.songs.n_train
+    assert about["real_time_factor"] > 1
+    # The scores hold for the songs of today's generator; after a change, make the card again.
+    assert about["generator_hash"] == generator_hash()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_two_tracks_score_what_the_card_says(name):
+    """Within 0.05 dB, which half precision and another machine's arithmetic fit into."""
+    separator, about = load(name), card(name)
+    rows = {row["name"]: row for row in about["results"]["tracks"]}
+    for track in embedded_tracks("test", limit=2, songs=SONG_SETS["live"]):
+        measured = evaluate_track(separator, track)["sdr"]
+        assert measured == pytest.approx(rows[track.name]["sdr"], abs=0.05)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_excerpt_scores_what_the_card_says(name):
+    measured = evaluate_track(load(name), real_excerpt())["sdr"]
+    assert measured == pytest.approx(card(name)["excerpt_sdr"], abs=0.05)

@@ -1,0 +1,275 @@
+"""The command line with good and bad input: a right result, or one plain line and exit code 2."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+
+from common.__main__ import main
+from common.recipes import recipe, save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A tiny untrained net: these tests are about files, not about quality."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_checkpoint(path, recipe("mask-inference", "smoke").net(), "mask-inference", "smoke")
+    return path
+
+
+@pytest.fixture
+def separate(weights, tmp_path, capsys):
+    """Run `separate` on files; returns exit code, what was said on stderr, and what lies in out."""
+
+    def run(*files, out=tmp_path / "out", more=()):
+        arguments = ["separate", *map(str, files), "--model", str(weights), "--out", str(out)]
+        code = main([*arguments, "--device", "cpu", *more])
+        errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+        left = sorted(str(p.relative_to(out)) for p in out.rglob("*")) if out.is_dir() else []
+        return code, errors, left
+
+    return run
+
+
+def noise(n_samples, n_channels=2, seed=0):
+    return 0.1 * np.random.default_rng(seed).standard_normal((n_samples, n_channels))
+
+
+def wav(path, audio, rate=22050, **options):
+    soundfile.write(path, audio, rate, **options)
+    return path
+
+
+FOUR = [f"{source}.wav" for source in ("bass", "drums", "other", "vocals")]
+
+
+@pytest.mark.parametrize(
+    ("rate", "n_channels", "n_samples"),
+    [(44100, 1, 30000), (8000, 2, 9000), (96000, 2, 50000), (48000, 6, 20000), (44100, 2, 1)],
+)
+def test_odd_but_good_input(separate, tmp_path, rate, n_channels, n_samples):
+    path = wav(tmp_path / "song.wav", noise(n_samples, n_channels), rate)
+    code, errors, left = separate(path)
+    assert (code, errors) == (0, [])
+    assert left == ["song", *(f"song/{name}" for name in FOUR)]
+    for name in FOUR:
+        info = soundfile.info(tmp_path / "out" / "song" / name)
+        assert (info.samplerate, info.channels, info.frames) == (rate, n_channels, n_samples)
+
+
+def test_clipped_and_silent_input(separate, tmp_path):
+    loud = wav(tmp_path / "loud.wav", np.clip(20 * noise(20000), -1, 1))
+    still = wav(tmp_path / "still.wav", np.zeros((20000, 2)))
+    assert separate(loud, still)[0] == 0
+    for name in FOUR:
+        assert np.isfinite(soundfile.read(tmp_path / "out" / "loud" / name)[0]).all()
+        assert not soundfile.read(tmp_path / "out" / "still" / name)[0].any()
+
+
+def test_compressed_and_video_formats(separate, tmp_path):
+    path = wav(tmp_path / "ogg.ogg", noise(22050))
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-c:a", "aac", str(tmp_path / "film.mp4")]
+    subprocess.run(command, check=True)
+    assert separate(path, tmp_path / "film.mp4")[0] == 0
+
+
+def test_two_stems(separate, tmp_path):
+    path = wav(tmp_path / "song.wav", noise(22050))
+    code, _, left = separate(path, more=["--two-stems", "vocals"])
+    assert code == 0
+    assert left == ["song", "song/accompaniment.wav", "song/vocals.wav"]
+    total = sum(soundfile.read(tmp_path / "out" / name)[0] for name in left[1:])
+    np.testing.assert_allclose(total, soundfile.read(path)[0], atol=1e-3)
+
+
+def bad_files(folder):
+    """Files that cannot be separated, and what the line about each must say."""
+    whole = wav(folder / "whole.wav", noise(40000))
+    (folder / "cut.wav").write_bytes(whole.read_bytes()[:-30000])
+    flac = wav(folder / "whole.flac", noise(200_000))
+    (folder / "cut.flac").write_bytes(flac.read_bytes()[: flac.stat().st_size // 2])
+    (folder / "empty.wav").touch()
+    wav(folder / "header_only.wav", noise(0))
+    (folder / "text.mp3").write_text("this is a letter to my aunt\n" * 50)
+    spoilt = noise(40000)
+    spoilt[30000, 1] = np.nan
+    wav(folder / "nan.wav", spoilt, subtype="FLOAT")
+    spoilt[30000, 1] = np.inf
+    wav(folder / "inf.wav", spoilt, subtype="FLOAT")
+    (folder / "album").mkdir()
+    return {
+        "cut.wav": "truncated",
+        "cut.flac": "truncated|damaged",
+        "empty.wav": "is empty",
+        "header_only.wav": "no samples",
+        "text.mp3": "not audio",
+        "nan.wav": "NaN",
+        "inf.wav": "NaN or infinite",
+        "album": "is a folder",
+        "nowhere.wav": "does not exist",
+    }
+
+
+def test_bad_files_give_one_line_and_leave_nothing(separate, tmp_path):
+    for name, expected in bad_files(tmp_path).items():
+        code, errors, left = separate(tmp_path / name)
+        assert code == 2, name
+        assert len(errors) == 1, (name, errors)
+        assert any(part in errors[0] for part in expected.split("|")), (name, errors)
+        assert left == [], name
+        assert not (tmp_path / "out").exists(), name
+
+
+def test_a_failed_file_leaves_older_results_alone(separate, tmp_path):
+    path = wav(tmp_path / "song.wav", noise(22050))
+    assert separate(path)[0] == 0
+    before = (tmp_path / "out" / "song" / "bass.wav").read_bytes()
+    path.write_bytes(path.read_bytes()[:-4000])
+    code, _, left = separate(path)
+    assert code == 2
+    assert left == ["song", *(f"song/{name}" for name in FOUR)]
+    assert (tmp_path / "out" / "song" / "bass.wav").read_bytes() == before
+
+
+def test_output_below_a_regular_file(separate, tmp_path):
+    path = wav(tmp_path / "song.wav", noise(2000))
+    code, errors, _ = separate(path, out=path / "out")
+    assert code == 2 and len(errors) == 1 and "cannot write" in errors[0]
+
+
+def test_same_name_twice(separate, tmp_path):
+    one, two = wav(tmp_path / "song.wav", noise(2000)), wav(tmp_path / "song.flac", noise(2000))
+    code, errors, left = separate(one, two)
+    assert code == 2 and "rename one" in errors[0] and left == []
+
+
+def test_unknown_model_names_the_nearest(tmp_path, capsys):
+    path = wav(tmp_path / "song.wav", noise(2000))
+    assert main(["train", "mask-inferense"]) == 2
+    assert "did you mean mask-inference?" in capsys.readouterr().err
+    assert main(["separate", str(path), "--model", "zzz", "--out", str(tmp_path / "o")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "o").exists()
+
+
+def test_unknown_stem(separate, tmp_path):
+    path = wav(tmp_path / "song.wav", noise(2000))
+    code, errors, _ = separate(path, more=["--two-stems", "kazoo"])
+    assert code == 2 and "drums, bass, other, vocals" in errors[0]
+
+
+def test_a_file_that_is_no_checkpoint(tmp_path, capsys):
+    path = wav(tmp_path / "song.wav", noise(2000))
+    fake = tmp_path / "fake.safetensors"
+    for content in (b"", b"nonsense" * 100):
+        fake.write_bytes(content)
+        assert (
+            main(["separate", str(path), "--model", str(fake), "--out", str(tmp_path / "o")]) == 2
+        )
+        assert "no checkpoint of this book" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--train", "-1"], ["--seconds", "1"], ["--seconds", "nan"], ["--rate", "3"]],
+)
+def test_songs_with_bad_numbers(tmp_path, capsys, arguments):
+    assert main(["songs", str(tmp_path / "set"), *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "set").exists()
+
+
+def test_songs_into_a_foreign_folder(tmp_path, capsys):
+    (tmp_path / "letter.txt").write_text("dear aunt")
+    assert main(["songs", str(tmp_path)]) == 2
+    assert "already holds" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "half copied", "wrong length", "wrong rate"])
+def test_train_on_bad_data(tmp_path, capsys, kind):
+    root = tmp_path / "data"
+    if kind != "missing":
+        (root / "train").mkdir(parents=True)
+    if kind not in ("missing", "empty"):
+        song = root / "train" / "Band - Song"
+        song.mkdir()
+        for name in ("mixture", "drums", "bass", "other", "vocals"):
+            wav(song / f"{name}.wav", noise(4000))
+        if kind == "half copied":
+            (song / "vocals.wav").unlink()
+        if kind == "wrong length":
+            wav(song / "bass.wav", noise(3000))
+        if kind == "wrong rate":
+            wav(song / "bass.wav", noise(4000), 16000)
+    out = tmp_path / "run"
+    arguments = ["--scale", "smoke", "--data", str(root), "--out", str(out)]
+    assert main(["train", "mask-inference", *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not out.exists()
+
+
+def test_train_then_separate_then_go_on(tmp_path, capsys):
+    root = tmp_path / "data"
+    for k in range(2):
+        for name in ("mixture", "drums", "bass", "other", "vocals"):
+            folder = root / "train" / f"Band - Song {k}"
+            folder.mkdir(parents=True, exist_ok=True)
+            wav(folder / f"{name}.wav", noise(30000, seed=k))
+    out = tmp_path / "run"
+    arguments = [
+        "train",
+        "mask-inference",
+        "--scale",
+        "smoke",
+        "--data",
+        str(root),
+        "--out",
+        str(out),
+    ]
+    assert main(arguments) == 0
+    song = wav(tmp_path / "song.wav", noise(22050))
+    weights = out / "mask-inference.safetensors"
+    assert main(["separate", str(song), "--model", str(weights), "--out", str(tmp_path / "o")]) == 0
+    assert main(arguments) == 2
+    assert "--resume" in capsys.readouterr().err
+    before = load_file(weights)
+    assert main([*arguments, "--resume"]) == 0
+    after = load_file(weights)  # nothing was left to do
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_evaluate_a_bound_on_a_folder(tmp_path, capsys):
+    for name in ("mixture", "drums", "bass", "other", "vocals"):
+        folder = tmp_path / "test" / "Band - Song"
+        folder.mkdir(parents=True, exist_ok=True)
+        seed = len(name)
+        wav(folder / f"{name}.wav", noise(30000, seed=seed))
+    out = tmp_path / "results.json"
+    assert main(["evaluate", "silence", "--data", str(tmp_path), "--out", str(out)]) == 0
+    results = json.loads(out.read_text())
+    assert results["median"]["sdr"] == dict.fromkeys(("drums", "bass", "other", "vocals"), 0.0)
+    assert main(["evaluate", "silense", "--data", str(tmp_path)]) == 2
+    assert "did you mean silence?" in capsys.readouterr().err
+
+
+def test_help_and_usage_in_a_process():
+    """Argparse's own errors, exit code and all, as a shell sees them."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = [sys.executable, "-m", "common"]
+    good = subprocess.run(
+        [*run, "--help"], capture_output=True, text=True, env=environment, check=True
+    )
+    for command in ("songs", "separate", "train", "evaluate", "models"):
+        assert command in good.stdout
+    bad = subprocess.run(
+        [*run, "separate"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert bad.returncode == 2 and "FILE" in bad.stderr and "Traceback" not in bad.stderr

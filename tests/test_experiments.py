@@ -1,0 +1,59 @@
+"""Experiments resume row by row and never mix rows measured under different facts."""
+
+import json
+
+import pytest
+
+from common.experiments.rows import run_rows
+from common.experiments.song_variety import STEPS, varieties
+from common.files import write_json, write_whole
+from common.songs.score import Variety
+
+
+def test_rows_are_kept_and_missing_ones_added(tmp_path):
+    path, asked = tmp_path / "rows.json", []
+
+    def measure(key):
+        asked.append(key["n"])
+        if key["n"] == 2 and len(asked) == 3:
+            raise KeyboardInterrupt
+        return {"square": key["n"] ** 2}
+
+    keys = [{"n": n} for n in range(4)]
+    with pytest.raises(KeyboardInterrupt):
+        run_rows(path, {"v": 1}, keys, measure)
+    assert [row["n"] for row in json.loads(path.read_text())["rows"]] == [0, 1]
+    rows = run_rows(path, {"v": 1}, keys, measure)
+    assert asked == [0, 1, 2, 2, 3]
+    assert [row["square"] for row in rows] == [0, 1, 4, 9]
+    assert json.loads(path.read_text()) == {"about": {"v": 1}, "rows": rows}
+
+
+def test_other_facts_throw_old_rows_away(tmp_path):
+    path = tmp_path / "rows.json"
+    run_rows(path, {"v": 1}, [{"n": 1}], lambda key: {"x": 1})
+    assert run_rows(path, {"v": 2}, [{"n": 1}], lambda key: {"x": 2}) == [{"n": 1, "x": 2}]
+
+
+def test_generators_grow_side_by_side():
+    found = list(varieties().values())
+    assert len(found) == len(STEPS) + 1
+    assert found[-1] == Variety()
+    sizes = [sum(vars(variety).values()) for variety in found]
+    assert sizes == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_file_is_whole_or_old(tmp_path):
+    path = write_json(tmp_path / "deep" / "x.json", {"a": 1})
+
+    def fail(partial):
+        partial.write_text("half of i")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, fail)
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [p.name for p in path.parent.iterdir()] == ["x.json"]
+    with pytest.raises(ValueError):
+        write_json(path, {"a": float("nan")})
+    assert json.loads(path.read_text()) == {"a": 1}

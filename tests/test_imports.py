@@ -1,0 +1,179 @@
+"""Imports point one way, and importing the package costs nothing."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+import quotes
+
+ROOT = quotes.ROOT
+
+# From the bottom up. A module may import its own layer and those below; a new module takes a place
+# here first. A folder (songs, models, ...) stands for everything in it.
+LAYERS = (
+    ("errors", "scale", "files", "results"),
+    ("audio", "tracks", "recordings"),
+    ("stft", "masks", "wiener", "bss_eval", "nussl_compat"),
+    ("songs", "musdb_folder", "data", "mixing"),
+    ("models", "losses", "classical", "bounds"),
+    ("separation",),
+    ("training", "evaluation", "official"),
+    ("recipes",),
+    ("experiments", "__main__"),
+    ("viz", "curves", "look", "player", "player_page", "checks"),
+)
+LAYER = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+NOTEBOOKS_ONLY = set(LAYERS[-1])
+
+# The chapters' order: a model may build on a file before it, never on one after it.
+MODELS = ("mask_inference",)
+
+
+def imported_by(node: ast.AST, package: str = "common") -> Iterator[str]:
+    """Every module that code imports, dotted; `from common import viz` counts as common.viz.
+
+    `package` is what `from . import x` refers to. What only type checkers see is left out: it is
+    never imported when the code runs.
+    """
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        above = package.split(".")[: package.count(".") + 2 - node.level] if node.level else []
+        module = ".".join([*above, *([node.module] if node.module else [])])
+        yield module
+        yield from (f"{module}.{alias.name}" for alias in node.names)
+    elif not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
+        for child in ast.iter_child_nodes(node):
+            yield from imported_by(child, package)
+
+
+def within_common(names: Iterator[str]) -> set[tuple[str, ...]]:
+    """The parts below `common` of those imported names that lie in it."""
+    parts = (tuple(name.split(".")) for name in names)
+    return {part[1:] for part in parts if part[0] == "common" and len(part) > 1}
+
+
+def package_of(module: tuple[str, ...]) -> str:
+    """The package that a module's relative imports start from."""
+    folder = (ROOT / "common").joinpath(*module).is_dir()
+    return ".".join(["common", *(module if folder else module[:-1])])
+
+
+def wrong_imports(module: tuple[str, ...], tree: ast.AST) -> list[str]:
+    """What a module of `common`, given as the parts of its name, imports against the order."""
+    name = ".".join(module)
+    if module[0] not in LAYER:
+        return [f"{name} has no place in LAYERS"]
+    if module[0] == "models" and len(module) > 1 and module[1] not in MODELS:
+        return [f"{name} has no place in MODELS"]
+    imports = list(imported_by(tree, package_of(module)))
+    found = [f"{name} imports nussl" for other in imports if other.split(".")[0] == "nussl"]
+    if module[0] == "nussl_compat":
+        found = []
+    for other in sorted(within_common(iter(imports))):
+        rank = LAYER.get(other[0])
+        if rank is None:  # a constant of the package itself
+            continue
+        if rank > LAYER[module[0]]:
+            found.append(f"{name} imports {'.'.join(other)}, which is above it")
+        elif other[0] in NOTEBOOKS_ONLY and module[0] not in NOTEBOOKS_ONLY:
+            found.append(f"{name} imports {'.'.join(other)}, which only notebooks may")
+        elif module[0] == other[0] == "models" and len(module) > 1 and len(other) > 1:
+            if other[1] in MODELS and MODELS.index(other[1]) > MODELS.index(module[1]):
+                found.append(f"{name} imports {'.'.join(other)}, a later chapter's model")
+    return found
+
+
+def modules() -> Iterator[tuple[tuple[str, ...], ast.Module]]:
+    """Every module of `common` beside its root, with its code."""
+    for path in sorted((ROOT / "common").rglob("*.py")):
+        parts = path.relative_to(ROOT / "common").with_suffix("").parts
+        name = parts[:-1] if parts[-1] == "__init__" else parts
+        if name:
+            yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_imports_point_one_way() -> None:
+    found = [wrong for name, tree in modules() for wrong in wrong_imports(name, tree)]
+    assert found == [], "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [
+        ("stft", "from common.models.mask_inference import MaskInference"),
+        ("data", "def f():\n    import common.models"),
+        ("songs.form", "from common.training import fit"),
+        ("training", "from common import recipes"),
+        ("recipes", "from common import viz"),
+        ("__main__", "from common.player import player"),
+        ("evaluation", "import nussl"),
+        ("evaluation", "from nussl.core import masks"),
+        ("stft", "from .recipes import load"),
+        ("songs.form", "from ..models import mask_inference"),
+        ("unheard_of", "import numpy"),
+        ("models.unheard_of", "import numpy"),
+    ],
+)
+def test_wrong_imports_are_noticed(module: str, code: str) -> None:
+    assert len(wrong_imports(tuple(module.split(".")), ast.parse(code))) >= 1
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [
+        ("training", "from common import SAMPLE_RATE\nfrom common.losses import magnitude_l1"),
+        ("viz", "if TYPE_CHECKING:\n    from common.player import Player"),
+        ("songs.form", "from common.songs.theory import ladder\nfrom . import theory"),
+        ("songs.form", "from .theory import ladder\nfrom ..errors import UsageError"),
+        ("nussl_compat", "import nussl"),
+    ],
+)
+def test_right_imports_pass(module: str, code: str) -> None:
+    assert wrong_imports(tuple(module.split(".")), ast.parse(code)) == []
+
+
+def test_no_import_goes_in_circles() -> None:
+    files = {name: within_common(imported_by(tree, package_of(name))) for name, tree in modules()}
+    graph = {
+        name: {other[:n] for other in others for n in (1, 2) if other[:n] in files} - {name}
+        for name, others in files.items()
+    }
+    finished: set[tuple[str, ...]] = set()
+
+    def visit(name: tuple[str, ...], path: list[tuple[str, ...]]) -> None:
+        assert name not in path, f"a circle: {[*path[path.index(name) :], name]}"
+        if name not in finished:
+            for other in graph[name]:
+                if other != name[:1]:  # a module may import from beside it, through its package
+                    visit(other, [*path, name])
+            finished.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
+def test_notebooks_reach_nussl_through_its_shim() -> None:
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code":
+                names = {name.split(".")[0] for name in imported_by(quotes.parse(cell.source))}
+                assert "nussl" not in names, f"{path.name}: from common.nussl_compat import nussl"
+
+
+def test_importing_the_package_is_quick_and_light() -> None:
+    code = (
+        "import json, sys, time; start = time.perf_counter(); import common;"
+        "print(json.dumps([time.perf_counter() - start, sorted(sys.modules)]))"
+    )
+    run = [sys.executable, "-c", code]
+    seconds, loaded = json.loads(subprocess.check_output(run, cwd=Path(ROOT), text=True))
+    assert seconds < 1.0
+    assert not {"torch", "nussl", "librosa", "musdb", "scaper", "matplotlib"} & set(loaded)

@@ -1,0 +1,203 @@
+"""Separators take recordings of any length, rate and channel count, and give back the same."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import nn
+
+from common.errors import UsageError
+from common.models.mask_inference import MaskInference
+from common.separation import (
+    MaskSeparator,
+    Plan,
+    TwoStems,
+    segments,
+    separate,
+    separate_file,
+    with_enough_memory,
+)
+from common.stft import STFT
+
+
+class Shares(nn.Module):
+    """Gives fixed shares of the mixture: what comes out is known in advance."""
+
+    def __init__(self, *shares, n_channels=2, sample_rate=22050, segment=0.5):
+        super().__init__()
+        self.shares, self.n_channels = shares, n_channels
+        self.sample_rate, self.segment = sample_rate, segment
+        self.sources = tuple("abcd"[: len(shares)])
+        self.longest = 0
+
+    def forward(self, mixture):
+        assert mixture.ndim == 3 and mixture.shape[1] == self.n_channels
+        self.longest = max(self.longest, mixture.shape[-1])
+        return torch.stack([share * mixture for share in self.shares], dim=1)
+
+
+def music(n_channels, n_samples, rate, seed=0):
+    """Noise below 3 kHz, so that every rate in these tests can hold it."""
+    rng = np.random.default_rng(seed)
+    spectrum = np.fft.rfft(rng.standard_normal((n_channels, n_samples)))
+    spectrum[:, np.fft.rfftfreq(n_samples, 1 / rate) > 3000] = 0
+    audio = np.fft.irfft(spectrum, n_samples)
+    return torch.from_numpy(0.1 * audio / (audio.std() + 1e-9)).float()
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 6])
+def test_any_rate_and_channels(rate, n_channels):
+    mixture = music(n_channels, 3 * rate + 17, rate)
+    stems = separate(Shares(0.25, 0.75), mixture, rate)
+    assert stems.shape == (2, *mixture.shape)
+    inner = slice(100, -100)  # resampling rings at the outer ends of a recording
+    expected = torch.stack([0.25 * mixture, 0.75 * mixture])[..., inner]
+    error = (stems[..., inner] - expected).square().mean().sqrt()
+    assert error < 1e-3 * mixture.std()
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 100, 11025, 11026])
+def test_any_length(n_samples):
+    mixture = 0.1 * torch.ones(2, n_samples)
+    stems = separate(Shares(1.0, 0.0), mixture, 22050)
+    torch.testing.assert_close(stems[0], mixture)
+    assert separate(Shares(1.0), mixture, 44100).shape == (1, 2, n_samples)
+
+
+def test_a_net_gives_back_shape_at_another_rate():
+    torch.manual_seed(0)
+    net = MaskInference(hidden_size=4)
+    stems = separate(MaskSeparator(net, STFT(), segment=1.0).eval(), music(1, 50000, 44100), 44100)
+    assert stems.shape == (4, 1, 50000)
+    assert stems.isfinite().all()
+
+
+def test_silence_stays_silent():
+    net = MaskSeparator(MaskInference(hidden_size=4), STFT(), segment=1.0).eval()
+    assert separate(net, torch.zeros(2, 60000), 44100).abs().max() == 0
+
+
+def test_segments_are_never_longer_than_the_separator_takes():
+    separator = Shares(1.0)
+    separate(separator, music(2, 100_000, 44100), 44100)
+    assert separator.longest <= 0.5 * separator.sample_rate * 1.02
+
+
+def test_segments_cover_the_recording_in_order():
+    plan = Plan.make(1.0, 1000, 1000)
+    audio = torch.arange(4321.0)[None]
+    blocks = list(audio.split(333, dim=-1))
+    seen = torch.zeros(4321)
+    for k, (segment, is_last) in enumerate(segments(iter(blocks), plan)):
+        assert segment[0, 0] == k * plan.hop
+        assert is_last == (segment[0, -1] == 4320)
+        seen[segment[0].long()] += 1
+    assert seen.min() == 1 and seen.max() == 2
+
+
+def test_borders_between_segments_are_smooth():
+    """A separator whose gain changes from call to call must not click: its gains cross-fade."""
+
+    class Moody(Shares):
+        calls = 0
+
+        def forward(self, mixture):
+            self.calls += 1
+            return (mixture * (self.calls % 2))[:, None]
+
+    separator = Moody(1.0)
+    stem = separate(separator, torch.full((2, 44100), 0.5), 22050)[0]
+    assert separator.calls > 3
+    assert stem.diff(dim=-1).abs().max() < 1e-3
+    assert stem.max() > 0.49 and stem.min() < 0.01
+
+
+def test_the_top_octave_goes_where_the_octave_below_goes():
+    """A hi-hat at 8 kHz pulls what lies above the net's 11 kHz into its own stem."""
+
+    class Split(Shares):
+        def forward(self, mixture):
+            spectrum = torch.fft.rfft(mixture)
+            low = spectrum.clone()
+            low[..., round(5512 / 11025 * low.shape[-1]) :] = 0
+            stems = torch.stack([low, spectrum - low], dim=1)
+            return torch.fft.irfft(stems, mixture.shape[-1])
+
+    time = torch.arange(44100) / 44100
+    tones = [torch.sin(2 * torch.pi * f * time) for f in (500.0, 8000.0, 15000.0)]
+    mixture = 0.2 * torch.stack([sum(tones)] * 2)
+    stems = separate(Split(0.0, 0.0, segment=2.0), mixture, 44100)
+    torch.testing.assert_close(
+        stems.sum(dim=0)[:, 500:-500], mixture[:, 500:-500], atol=1e-3, rtol=0
+    )
+
+    def level(stem, frequency):
+        return (
+            stem[0].double().mul(torch.exp(2j * torch.pi * frequency * time.double())).mean().abs()
+        )
+
+    assert level(stems[1], 15000) > 0.095
+    assert level(stems[0], 15000) < 0.002
+
+
+def test_a_single_stem_takes_only_its_part_of_the_top():
+    stems = separate(Shares(0.5, segment=2.0), torch.randn(2, 44100) * 0.1, 44100)
+    spectrum = torch.fft.rfft(stems[0])[:, 30000 // 2 :].abs().mean()
+    mixture = torch.fft.rfft(torch.randn(2, 44100) * 0.1)[:, 30000 // 2 :].abs().mean()
+    assert 0.4 < spectrum / mixture < 0.6
+
+
+def test_two_stems_add_up_and_are_named():
+    two = TwoStems(Shares(0.3, 0.7), "b")
+    assert two.sources == ("b", "no_b")
+    mixture = music(2, 5000, 22050)[None]
+    torch.testing.assert_close(two(mixture).sum(dim=1), mixture)
+    with pytest.raises(UsageError, match="gives a, b"):
+        TwoStems(Shares(0.3, 0.7), "z")
+
+
+def test_nan_is_refused():
+    mixture = music(2, 5000, 22050)
+    mixture[1, 77] = float("nan")
+    with pytest.raises(UsageError, match="NaN"):
+        separate(Shares(1.0), mixture, 22050)
+
+
+def test_a_full_gpu_means_shorter_segments_then_the_cpu():
+    said, tried = [], []
+
+    def attempt(segment, device):
+        tried.append(segment)
+        if len(tried) < 4:
+            raise torch.cuda.OutOfMemoryError("full")
+        return "done"
+
+    assert with_enough_memory(Shares(1.0, segment=8.0), attempt, said.append) == "done"
+    assert tried == [8.0, 4.0, 2.0, 8.0]
+    assert len(said) == 4 and "CPU" in said[-1]
+
+
+@pytest.mark.parametrize("name", ["song.wav", "Für Élise – 2. Satz.flac", "a b .ogg"])
+def test_files_keep_rate_channels_length_and_name(tmp_path, name):
+    audio = music(2, 70_001, 44100).T.numpy()
+    path = tmp_path / name
+    soundfile.write(path, audio, 44100)
+    written = separate_file(Shares(0.25, 0.75), path, tmp_path / "out")
+    assert written["a"] == tmp_path / "out" / path.stem / "a.wav"
+    total = 0
+    for file in written.values():
+        stem, rate = soundfile.read(file)
+        assert rate == 44100 and stem.shape == audio.shape
+        total = total + stem
+    reference, _ = soundfile.read(path)
+    assert np.abs(total - reference)[100:-100].max() < 1e-3
+    assert sorted(p.name for p in (tmp_path / "out" / path.stem).iterdir()) == ["a.wav", "b.wav"]
+
+
+def test_files_and_memory_give_the_same(tmp_path):
+    mixture = music(2, 90_000, 44100)
+    soundfile.write(tmp_path / "x.wav", mixture.T.numpy(), 44100, subtype="FLOAT")
+    written = separate_file(Shares(0.4, 0.6), tmp_path / "x.wav", tmp_path)
+    from_file = soundfile.read(written["b"], dtype="float32")[0].T
+    np.testing.assert_array_equal(from_file, separate(Shares(0.4, 0.6), mixture, 44100)[1].numpy())

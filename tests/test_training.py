@@ -1,0 +1,410 @@
+"""The training loop: what it promises about interruption, numbers that go wrong, and processes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import resource
+import signal
+import socket
+from dataclasses import asdict, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from common.data import Excerpts
+from common.losses import MagnitudeObjective, MaskObjective
+from common.models.mask_inference import MagnitudeInference, MaskInference
+from common.stft import STFT
+from common.tracks import Track
+from common.training import (
+    STATE,
+    History,
+    TrainConfig,
+    ValidationLoss,
+    fit,
+    load_state,
+    save_state,
+)
+
+RATE = 1000
+TRANSFORM = STFT(64, 32)
+CONFIG = TrainConfig(steps=20, batch_size=2, warmup=3, validate_every=4, save_every=3, seed=5)
+
+# A clean process that has imported the slow packages once and is forked for every child: no
+# threads of this process are inherited, and each child starts in a fraction of a second. The
+# first optimiser of a process imports torch._dynamo, which takes a second.
+CHILDREN = get_context("forkserver")
+CHILDREN.set_forkserver_preload(
+    ["common.training", "common.models.mask_inference", "torch._dynamo"]
+)
+
+
+def tracks(n_tracks: int = 3, seconds: float = 2.0) -> list[Track]:
+    generator = torch.Generator().manual_seed(1)
+    shape = (n_tracks, 4, 2, round(seconds * RATE))
+    audio = 0.1 * torch.randn(shape, generator=generator)
+    return [Track(f"song {i}", sources, RATE) for i, sources in enumerate(audio)]
+
+
+def small_net(seed: int = 0, dropout: float = 0.3) -> MaskInference:
+    torch.manual_seed(seed)
+    return MaskInference(n_bins=TRANSFORM.n_bins, hidden_size=4, n_layers=2, dropout=dropout)
+
+
+def excerpts(seed: int = CONFIG.seed) -> Excerpts:
+    return Excerpts(tracks(), 0.3, seed)
+
+
+def weights_differ(one: nn.Module, other: nn.Module) -> list[str]:
+    """Names of weights and statistics that are not the same bit for bit."""
+    others = other.state_dict()
+    return [name for name, x in one.state_dict().items() if not torch.equal(x, others[name])]
+
+
+class Interrupted(Excerpts):
+    """Excerpts during which somebody presses Ctrl-C, at the first excerpt of step `step`."""
+
+    step = 0
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        if index == self.step * CONFIG.batch_size:
+            raise KeyboardInterrupt
+        return super().__getitem__(index)
+
+
+def interrupted(step: int) -> Interrupted:
+    dataset = Interrupted(tracks(), 0.3, CONFIG.seed)
+    object.__setattr__(dataset, "step", step)
+    return dataset
+
+
+# --- the schedule -----------------------------------------------------------------------------
+
+
+def test_learning_rate_climbs_along_a_line_and_comes_down_along_a_cosine() -> None:
+    config = TrainConfig(steps=100, learning_rate=2.0, warmup=10)
+    rates = [config.learning_rate_at(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2)
+    assert rates[4] == pytest.approx(1.0, rel=0.01)
+    assert max(rates) == rates[9]
+    assert rates[50] == pytest.approx(1.0)
+    assert all(later < earlier for earlier, later in zip(rates[9:], rates[10:], strict=False))
+    assert 0 < rates[99] < 1e-3
+
+
+def test_no_warm_up_starts_at_the_highest_rate() -> None:
+    assert TrainConfig(steps=7, learning_rate=0.5, warmup=0).learning_rate_at(0) == 0.5
+
+
+def test_fit_uses_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = []
+    step = torch.optim.Adam.step
+
+    def spy(self, *args, **kwargs):
+        used.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", spy)
+    fit(small_net(), MaskObjective(TRANSFORM), excerpts(), CONFIG)
+    assert used == [CONFIG.learning_rate_at(k) for k in range(CONFIG.steps)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "expected"),
+    [(10, 4, [3, 7, 9]), (8, 4, [3, 7]), (3, 100, [2]), (1, 1, [0])],
+)
+def test_due_is_every_so_many_steps_and_at_the_end(
+    steps: int, every: int, expected: list[int]
+) -> None:
+    config = TrainConfig(steps=steps)
+    assert [step for step in range(steps) if config.due(step, every)] == expected
+
+
+# --- what is drawn, and what is learned -------------------------------------------------------
+
+
+def test_an_excerpt_depends_on_seed_and_index_alone() -> None:
+    forwards = [excerpts()[i] for i in range(6)]
+    torch.manual_seed(99)
+    random.seed(99)
+    backwards = [excerpts()[i] for i in reversed(range(6))]
+    for (mixture, sources), (mixture_again, sources_again) in zip(
+        forwards, reversed(backwards), strict=True
+    ):
+        assert torch.equal(mixture, mixture_again)
+        assert torch.equal(sources, sources_again)
+        assert torch.allclose(mixture, sources.sum(dim=0))
+
+
+def test_other_seeds_and_indices_give_other_excerpts() -> None:
+    drawn = [excerpts(seed)[i][0] for seed in range(3) for i in range(4)]
+    drawn.append(excerpts()[10**12][0])
+    for k, one in enumerate(drawn):
+        assert not any(torch.equal(one, other) for other in drawn[:k])
+
+
+def test_the_loss_falls() -> None:
+    sources = tracks()[0].sources.clone()
+    sources[1:] = 0
+    loud = [(sources.sum(dim=0), sources)] * 400
+    config = TrainConfig(steps=60, batch_size=2, learning_rate=0.02, warmup=0)
+    losses = fit(small_net(dropout=0.0), MaskObjective(TRANSFORM), loud, config).losses
+    assert len(losses) == 60
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_validation_neither_learns_nor_disturbs() -> None:
+    objective = MaskObjective(TRANSFORM)
+    plain, watched = small_net(), small_net()
+    validate = ValidationLoss(objective, excerpts(seed=8), n_excerpts=5, batch_size=2)
+    alone = fit(plain, objective, excerpts(), CONFIG)
+    history = fit(watched, objective, excerpts(), CONFIG, validate)
+    assert history.losses == alone.losses
+    assert weights_differ(plain, watched) == []
+    assert [step for step, _ in history.validation] == [4, 8, 12, 16, 20]
+    watched.eval()
+    losses = [objective(watched, *(x[None] for x in excerpts(seed=8)[i])).item() for i in range(5)]
+    assert history.validation[-1][1] == pytest.approx(sum(losses) / 5, rel=1e-5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_ends_training(bad: float, tmp_path: Path) -> None:
+    objective = MaskObjective(TRANSFORM)
+    calls = []
+
+    def breaks_at_step_7(net: nn.Module, mixture: Tensor, sources: Tensor) -> Tensor:
+        calls.append(len(calls))
+        loss = objective(net, mixture, sources)
+        return loss * bad if calls[-1] == 7 else loss
+
+    with pytest.raises(FloatingPointError, match="step 7: lower the learning rate"):
+        fit(small_net(), breaks_at_step_7, excerpts(), CONFIG, folder=tmp_path)
+    saved = load_file(tmp_path / STATE)
+    assert all(x.isfinite().all() for x in saved.values() if x.is_floating_point())
+
+
+# --- stopping and going on --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draw", range(4))
+def test_resuming_equals_never_having_stopped(draw: int, tmp_path: Path) -> None:
+    rng = random.Random(draw)
+    stops = sorted(rng.sample(range(CONFIG.save_every, CONFIG.steps), 2))  # once something is saved
+    objective = MaskObjective(TRANSFORM)
+    validate = ValidationLoss(objective, excerpts(seed=8), n_excerpts=2)
+    whole = small_net()
+    expected = fit(whole, objective, excerpts(), CONFIG, validate)
+
+    net = small_net()
+    for stop in stops:
+        with pytest.raises(KeyboardInterrupt):
+            fit(net, objective, interrupted(stop), CONFIG, validate, tmp_path, resume=True)
+        net = small_net(seed=100 + stop)  # whatever comes next starts from other weights
+        torch.rand(stop)
+    history = fit(net, objective, excerpts(), CONFIG, validate, tmp_path, resume=True)
+    assert weights_differ(net, whole) == [], f"stopped at {stops}"
+    assert history == expected
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
+    objective = MaskObjective(TRANSFORM)
+    net, again = small_net(), small_net(seed=3)
+    history = fit(net, objective, excerpts(), CONFIG, folder=tmp_path)
+    assert fit(again, objective, excerpts(), CONFIG, folder=tmp_path, resume=True) == history
+    assert weights_differ(net, again) == []
+
+
+def train_in_child(folder: Path, kill_at: int | None = None, kill_saving: int | None = None):
+    """Train in this (child) process; be killed at the start of a step, or in the middle of saving.
+
+    kill_saving: which save, counted in this process, is cut off half-way.
+    """
+    torch.set_num_threads(1)
+
+    class Killed(Excerpts):
+        def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+            if index // CONFIG.batch_size == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().__getitem__(index)
+
+    saves = []
+
+    def save_half(tensors: dict, path: Path, metadata: dict) -> None:
+        save_whole(tensors, path, metadata)
+        saves.append(path)
+        if len(saves) == kill_saving:
+            os.truncate(path, path.stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    save_whole = safetensors.torch.save_file
+    safetensors.torch.save_file = save_half
+    dataset = Killed(tracks(), 0.3, CONFIG.seed)
+    fit(small_net(), MaskObjective(TRANSFORM), dataset, CONFIG, folder=folder, resume=True)
+
+
+def run_child(*arguments) -> int:
+    process = CHILDREN.Process(target=train_in_child, args=arguments)
+    process.start()
+    process.join(60)
+    assert process.exitcode is not None, "the child process hangs"
+    return process.exitcode
+
+
+def states_differ(one: Path, other: Path) -> list[str]:
+    """Names of everything in two saved states that is not the same bit for bit."""
+    a, b = load_file(one / STATE), load_file(other / STATE)
+    return [name for name in a.keys() | b.keys() if not torch.equal(a[name], b[name])]
+
+
+def test_a_run_killed_five_times_ends_with_the_same_weights(tmp_path: Path) -> None:
+    assert run_child(tmp_path / "whole") == 0
+    steps = sorted(random.Random(7).sample(range(1, CONFIG.steps), 5))
+    for step in steps:
+        assert run_child(tmp_path / "killed", step) == -signal.SIGKILL
+    assert run_child(tmp_path / "killed") == 0
+    assert states_differ(tmp_path / "whole", tmp_path / "killed") == [], f"killed at {steps}"
+
+
+def test_a_run_killed_while_saving_goes_on_from_the_save_before(tmp_path: Path) -> None:
+    assert run_child(tmp_path / "whole") == 0
+    assert run_child(tmp_path / "killed", None, 3) == -signal.SIGKILL
+    net, history = small_net(seed=9), History()
+    optimiser = torch.optim.Adam(net.parameters())
+    step = load_state(tmp_path / "killed", net, optimiser, history)
+    assert step == len(history.losses) == 2 * CONFIG.save_every
+    assert run_child(tmp_path / "killed") == 0
+    assert states_differ(tmp_path / "whole", tmp_path / "killed") == []
+
+
+def test_a_full_disk_leaves_the_last_good_state(tmp_path: Path) -> None:
+    net = small_net()
+    optimiser = torch.optim.Adam(net.parameters())
+    history = History(losses=[0.5, 0.4], validation=[(2, 0.3)])
+    save_state(tmp_path, net, optimiser, history)
+    size = (tmp_path / STATE).stat().st_size
+
+    # A limit on file size makes the real write fail half-way, as a full disk does; no mount, no
+    # root. Python ignores the signal that comes with it, so the write ends in an error.
+    limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, most))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            save_state(tmp_path, small_net(seed=1), optimiser, History(losses=[9.0]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+
+    assert [path.name for path in tmp_path.iterdir()] == [STATE], "half-written files remain"
+    loaded, found = small_net(seed=2), History()
+    assert load_state(tmp_path, loaded, torch.optim.Adam(loaded.parameters()), found) == 2
+    assert found == history
+    assert weights_differ(loaded, net) == []
+
+
+# --- wrappers and several processes -----------------------------------------------------------
+
+
+class OnlyForward(nn.Module):
+    """What an objective may rely on when a net is wrapped for several processes."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.hidden = [net]  # in a list: not a submodule, so no attribute leads to the net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.hidden[0](x)
+
+
+@pytest.mark.parametrize(
+    ("net_class", "objective"),
+    [
+        (MaskInference, MaskObjective(TRANSFORM)),
+        (MagnitudeInference, MagnitudeObjective(TRANSFORM)),
+    ],
+)
+def test_objectives_only_call_the_net(net_class: type[nn.Module], objective) -> None:
+    torch.manual_seed(0)
+    net = net_class(n_bins=TRANSFORM.n_bins, hidden_size=4, n_layers=1).eval()
+    mixture, sources = (x[None] for x in excerpts()[0])
+    loss = objective(OnlyForward(net), mixture, sources)
+    assert loss.shape == ()
+    assert loss.item() == objective(net, mixture, sources).item()
+    loss.backward()
+    assert all(weight.grad.isfinite().all() for weight in net.parameters())
+
+
+class FixedNorm(nn.BatchNorm1d):
+    """Batch normalisation that never looks at the batch: its statistics stay as they are."""
+
+    def train(self, mode: bool = True) -> FixedNorm:
+        return super().train(False)
+
+
+def train_as_process(rank: int, port: int, folder: Path, config: TrainConfig) -> None:
+    """One of two processes, told about each other the way `accelerate launch` tells them."""
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE="2",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+        ACCELERATE_USE_CPU="true",
+    )
+    train_with_fixed_norm(folder / str(rank), config)
+
+
+def train_with_fixed_norm(folder: Path, config: TrainConfig) -> None:
+    torch.set_num_threads(1)
+    net = small_net(dropout=0.0)
+    net.log_magnitude.norm = FixedNorm(1)
+    history = fit(net, MaskObjective(TRANSFORM), excerpts(), config, folder=folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "history.json").write_text(json.dumps(asdict(history)), encoding="utf-8")
+
+
+def losses_in(folder: Path) -> Tensor:
+    text = (folder / "history.json").read_text(encoding="utf-8")
+    return torch.tensor(json.loads(text)["losses"], dtype=torch.float64)
+
+
+def test_two_processes_learn_what_one_does_with_twice_the_batch(tmp_path: Path) -> None:
+    """The loss curves agree within 1e-5 of the loss, and the weights within 1e-4.
+
+    They cannot agree bit for bit: two processes average the means of two half batches, one
+    process takes one mean, and float32 sums depend on their order (relative 1e-7 each step).
+    Adam divides by the size of the gradient, which lets that difference grow where a gradient
+    is close to zero, hence the wider tolerance for weights.
+
+    Dropout is off, since each process draws its own; and batch normalisation keeps fixed
+    statistics, since each process would normalise by its own half of the batch (SyncBatchNorm
+    exists on GPUs only). What is compared is therefore data, gradients and updates.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [
+        CHILDREN.Process(target=train_as_process, args=(rank, port, tmp_path, CONFIG))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+
+    train_with_fixed_norm(tmp_path / "one", replace(CONFIG, batch_size=2 * CONFIG.batch_size))
+    one, first, second = (losses_in(tmp_path / name) for name in ("one", "0", "1"))
+    assert torch.equal(first, second)
+    assert torch.allclose(one, first, rtol=1e-5, atol=0)
+    assert not (tmp_path / "1" / STATE).exists(), "only the main process saves"
+    a, b = load_file(tmp_path / "one" / STATE), load_file(tmp_path / "0" / STATE)
+    for name in a:
+        if name.startswith("net."):
+            assert torch.allclose(a[name], b[name], rtol=0, atol=1e-4), name
