@@ -178,7 +178,8 @@ def evaluate(
     {estimate: value | None}}; None where there is nothing to measure, values clipped to ±100 dB.
     Over tracks: "median" and the bootstrap "interval" of it per metric and source, "mean over
     sources" of the medians (None if one is missing), "counted" tracks behind each median, and
-    how often each source was "silent". Raises UsageError for a source that no track has, ValueError
+    how often each source was "silent". Tails are found by the notes where the track knows them.
+    Raises UsageError for a source that no track has, ValueError
     for estimates of a wrong shape or with NaN.
     """
     from tqdm import tqdm
@@ -229,7 +230,7 @@ def evaluate_track(separator: Separator | Bound, track: Track, bss: bool = False
     measured = {
         "sdr": sdr(references, estimates),
         "si_sdr": si_sdr(references, estimates),
-        "tail_error": tail_error(references, estimates, rate),
+        "tail_error": _tail_errors(track, sources, references, estimates),
         "high_frequency_error": high_frequency_error(references, estimates, rate)
         if rate > 16000
         else torch.full((len(sources),), torch.nan),
@@ -246,6 +247,20 @@ def evaluate_track(separator: Separator | Bound, track: Track, bss: bool = False
         **{metric: _by_source(sources, values) for metric, values in measured.items()},
         "bleeding": {source: _by_source(sources, row) for source, row in found},
     }
+
+
+def _tail_errors(
+    track: Track, sources: Sequence[str], references: Tensor, estimates: Tensor
+) -> Tensor:
+    """`tail_error` of every source, by its notes where the track knows them."""
+    if track.notes is None:
+        return tail_error(references, estimates, track.sample_rate)
+    errors = []
+    for source, reference, estimate in zip(sources, references, estimates, strict=True):
+        stems = parts_of(source, track.source_names, sources)
+        notes = [note for stem in stems for note in track.notes[track.source_names[stem]]]
+        errors.append(tail_error(reference, estimate, track.sample_rate, notes))
+    return torch.stack(errors)
 
 
 def _bss_medians(track: Track, references: Tensor, estimates: Tensor) -> dict[str, Tensor]:

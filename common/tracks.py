@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,8 +54,22 @@ class Track:
             raise KeyError(f"no source {source!r}: {self.name} has {', '.join(self.source_names)}")
         return self.sources[self.source_names.index(source)]
 
+    @cached_property
+    def notes(self) -> dict[str, list[tuple[float, float]]] | None:
+        """Start and end in seconds of every note of each source; None where nobody wrote them."""
+        if self.folder is None or not (self.folder / "notes.mid").exists():
+            return None
+        import pretty_midi
+
+        score = json.loads((self.folder / "song.json").read_text(encoding="utf-8"))
+        stem_of = {part["name"]: part["stem"] for part in score["parts"]}
+        found = {source: [] for source in self.source_names}
+        for part in pretty_midi.PrettyMIDI(str(self.folder / "notes.mid")).instruments:
+            found[stem_of[part.name]] += [(note.start, note.end) for note in part.notes]
+        return found
+
     def excerpt(self, start: float, seconds: float) -> Track:
-        """The stretch of `seconds` that begins at `start`, both in seconds."""
+        """The stretch of `seconds` that begins at `start`, both in seconds; it knows no notes."""
         first = round(start * self.sample_rate)
         window = slice(first, first + round(seconds * self.sample_rate))
         mixture = None if self.recorded_mixture is None else self.recorded_mixture[:, window]

@@ -2,8 +2,10 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
+import pretty_midi
 import pytest
 import torch
 
@@ -20,6 +22,7 @@ from common.evaluation import (
     bootstrap_interval,
     compare,
     evaluate,
+    evaluate_track,
     high_frequency_error,
     load_results,
     save_results,
@@ -190,6 +193,33 @@ def test_tail_error_hears_only_the_tail():
     notes = [(second, second + 0.5) for second in range(4)]
     assert tail_error(reference, cut, RATE, notes).item() == pytest.approx(0.0, abs=1e-6)
     assert tail_error(reference, loud_wrong, RATE, notes).item() == -math.inf
+
+
+class CutShort:
+    """Knows the sources, but plays only the first half of every second."""
+
+    sources, oracle = ("bass", "other"), True
+
+    def estimate(self, track: Track) -> torch.Tensor:
+        time = torch.arange(track.n_samples) / track.sample_rate
+        return torch.where(time % 1 < 0.5, track.sources, 0.0)
+
+
+def test_evaluate_finds_tails_by_the_notes_where_they_are_known(tmp_path):
+    midi = pretty_midi.PrettyMIDI()
+    for part, length in (("low", 0.5), ("chords", 1.0)):
+        midi.instruments.append(pretty_midi.Instrument(33, name=part))
+        midi.instruments[-1].notes = [pretty_midi.Note(90, 57, s, s + length) for s in range(4)]
+    midi.write(str(tmp_path / "notes.mid"))
+    parts = [{"name": "low", "stem": "bass"}, {"name": "chords", "stem": "other"}]
+    (tmp_path / "song.json").write_text(json.dumps({"parts": parts}), encoding="utf-8")
+    track = Track("plucks", torch.stack([plucks()] * 2), RATE, ("bass", "other"), folder=tmp_path)
+    assert [round(on, 3) for on, _ in track.notes["bass"]] == [0, 1, 2, 3]
+    by_notes = evaluate_track(CutShort(), track)["tail_error"]
+    assert by_notes["bass"] == pytest.approx(0.0, abs=1e-4)  # the tails are gone, and no more
+    assert by_notes["other"] is None  # one note follows the other: there are no tails
+    by_level = evaluate_track(CutShort(), replace(track, folder=None))["tail_error"]
+    assert -12 < by_level["bass"] == by_level["other"] < -5
 
 
 def test_tail_error_of_no_tail_is_nan():

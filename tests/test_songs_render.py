@@ -196,7 +196,7 @@ def test_a_file_that_is_no_soundfont_is_refused(tmp_path):
 
 
 def test_songs_import_nothing_heavy():
-    # pyfluidsynth prints where it found its library when CI is set: look at the exit, not at stdout.
+    # Not by stdout: with CI set, pyfluidsynth prints there where it has found its library.
     code = (
         "import sys, common.songs.dataset;"
         "heavy = {'torch', 'nussl', 'librosa', 'musdb'} & set(sys.modules);"
