@@ -117,6 +117,25 @@ def test_every_page_of_the_built_book_works_in_a_browser(scripts: Path, book: Pa
     assert counts["players"] > 0, "no page of the book has a player"
 
 
+def test_no_words_of_a_diagram_collide(scripts: Path) -> None:
+    figures = ROOT / "book" / "figures"
+    drawings = sorted(path.name for path in figures.glob("*.svg"))
+    assert drawings
+    _, failures = check(scripts, figures, drawings)
+    assert not failures, "\n".join(failures)
+
+
+def test_the_diagram_check_notices_collisions(scripts: Path, tmp_path: Path) -> None:
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 50" width="200" height="50">'
+        '<text x="20" y="20">one</text><text x="{x}" y="20">two</text></svg>'
+    )
+    for name, x in {"apart": 90, "on": 40, "out": 190}.items():
+        (tmp_path / f"{name}.svg").write_text(drawing.format(x=x), encoding="utf-8")
+    _, failures = check(scripts, tmp_path, ["apart.svg", "on.svg", "out.svg"])
+    assert failures == ['on.svg: "one" lies on "two"', 'out.svg: "two" leaves the drawing']
+
+
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>One player</title>
 <link rel="icon" href="data:,"><meta name="viewport" content="width=device-width"></head>
 <body><main><h1>One player</h1>{player}</main></body></html>"""

@@ -37,6 +37,27 @@ async function pictures(page) {
     .map(({ source, text }) => `picture ${source} has no text for those who cannot see it: "${text}"`);
 }
 
+/** Words of a drawing that leave it or lie on one another, in whatever fonts this machine has. */
+async function words(page) {
+  return page.evaluate(() => {
+    const drawing = document.documentElement.getBoundingClientRect();
+    const all = [...document.querySelectorAll("text")].map((text) => {
+      const { left, right, top, bottom } = text.getBoundingClientRect();
+      // A line's box is taller than its letters.
+      const air = 0.2 * Math.min(right - left, bottom - top);
+      return { said: text.textContent.trim(), left, right, top: top + air, bottom: bottom - air };
+    });
+    const out = all
+      .filter(({ left, right, top, bottom }) => left < drawing.left || right > drawing.right
+        || top < drawing.top || bottom > drawing.bottom)
+      .map(({ said }) => `"${said}" leaves the drawing`);
+    const meet = all.flatMap((a, i) => all.slice(i + 1)
+      .filter((b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)
+      .map((b) => `"${a.said}" lies on "${b.said}"`));
+    return [...out, ...meet];
+  });
+}
+
 async function checkPage(browser, path) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   const page = await context.newPage();
@@ -56,7 +77,8 @@ async function checkPage(browser, path) {
   });
   try {
     await page.goto(base + path, { waitUntil: "networkidle" });
-    await examine(page, report);
+    if (path.endsWith(".svg")) for (const finding of await words(page)) report(finding);
+    else await examine(page, report);
   } catch (error) {
     report(`broke off: ${error.message}`);
   }
