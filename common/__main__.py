@@ -86,7 +86,7 @@ def separate_files(options: argparse.Namespace) -> None:
     separator = load(options.model)
     if options.two_stems:
         separator = TwoStems(separator, options.two_stems)
-    separator.to(options.device or fastest_device(torch))
+    separator.to(device(torch, options.device))
     folders = [options.out / path.stem for path in options.files]
     for folder in folders:
         if folders.count(folder) > 1:
@@ -96,11 +96,17 @@ def separate_files(options: argparse.Namespace) -> None:
         print(*written.values(), sep="\n")
 
 
-def fastest_device(torch) -> str:
-    """The accelerator that PyTorch finds, else the CPU."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def device(torch, wanted: str | None) -> str:
+    """The device that was asked for, else the fastest. Raises UsageError for one that is not there.
+
+    `torch` is the module, which only commands that need it import.
+    """
+    there = ["cuda"] if torch.cuda.is_available() else []
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    there.append("cpu")
+    if wanted and wanted not in there:
+        raise UsageError(f"PyTorch finds no {wanted} here; it finds {', '.join(there)}")
+    return wanted or there[0]
 
 
 def train_model(options: argparse.Namespace) -> None:
@@ -115,9 +121,12 @@ def evaluate_model(options: argparse.Namespace) -> None:
     """`python -m common evaluate`."""
     from common.data import embedded_tracks, load_tracks
     from common.evaluation import evaluate, save_results
+    from common.files import check_place
     from common.recipes import bound_or_model
 
     model = bound_or_model(options.name)
+    if options.out:
+        check_place(options.out)
     tracks = load_tracks(options.data, "test") if options.data else embedded_tracks("test")
     results = evaluate(model, tracks)
     for source, value in results["median"]["sdr"].items():

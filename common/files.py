@@ -9,8 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.errors import UsageError
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def check_place(path: Path) -> None:
+    """Raise UsageError where nothing can be written to `path`: asked before long work, not after.
+
+    The nearest folder above `path` that exists must be a folder, and open to us.
+    """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise UsageError(f"cannot write to {path}: {above} is a file, not a folder")
+    if not os.access(above, os.W_OK):
+        raise UsageError(f"cannot write to {path}: {above} is not open for writing")
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:

@@ -19,7 +19,7 @@ from common import SAMPLE_RATE
 from common.bounds import BOUNDS, Bound
 from common.data import NO_AUGMENT, SONG_SETS, Augment, Excerpts, SongSet, embedded_songs
 from common.errors import UsageError
-from common.files import write_json, write_tensors
+from common.files import check_place, write_json, write_tensors
 from common.losses import MaskObjective, PhaseSensitiveObjective
 from common.models.mask_inference import MaskInference
 from common.musdb_folder import training_tracks
@@ -207,6 +207,7 @@ def train(
         raise UsageError(
             f"{folder} holds a training run; go on with --resume, or name another --out"
         )
+    check_place(folder / STATE)
     root = root or embedded_songs(made.songs, n_test=0)
     tracks = training_tracks(root, "train", made.sample_rate)
     training = Excerpts(tracks, made.seconds, made.config.seed, made.augment, made.n_channels)

@@ -144,6 +144,24 @@ def test_output_below_a_regular_file(separate, tmp_path):
     assert code == 2 and len(errors) == 1 and "cannot write" in errors[0]
 
 
+def test_results_and_runs_below_a_regular_file_are_refused_before_the_work(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for command in (["evaluate", "mixture"], ["train", "mask-inference"]):
+        place = str(tmp_path / "file" / "deep" / "x")
+        assert main([*command, "--data", str(tmp_path / "no data"), "--out", place]) == 2
+        assert "file is a file, not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "mps"])
+def test_a_device_that_is_not_there(separate, tmp_path, monkeypatch, wanted):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    path = wav(tmp_path / "song.wav", noise(2000))
+    code, errors, left = separate(path, more=("--device", wanted))
+    assert (code, left) == (2, [])
+    assert errors == [f"error: PyTorch finds no {wanted} here; it finds cpu"]
+
+
 def test_same_name_twice(separate, tmp_path):
     one, two = wav(tmp_path / "song.wav", noise(2000)), wav(tmp_path / "song.flac", noise(2000))
     code, errors, left = separate(one, two)
