@@ -6,8 +6,9 @@ which are rendered on first use; `Excerpts` draws training examples from either.
 
 from __future__ import annotations
 
-import json
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,6 +117,14 @@ SONG_SETS = {
 """The sets by scale. Only "live" has a test split that counts; "zoo" learns from other songs."""
 
 
+def songs_folder(songs: SongSet) -> Path:
+    """Where a set of embedded songs lies, whether or not it has been rendered."""
+    from common.songs.dataset import generator_hash
+
+    name = f"songs-{generator_hash()}-{songs.seconds:g}s-seed{songs.seed}-{songs.sample_rate}hz"
+    return data_home() / name
+
+
 def embedded_songs(
     songs: SongSet | None = None, n_train: int | None = None, n_test: int | None = None
 ) -> Path:
@@ -124,21 +133,37 @@ def embedded_songs(
     `n_train` and `n_test` ask for the first so many songs only, for those who cannot wait. The
     folder's name holds a hash of the generator: another generator, another folder.
     """
-    from common.songs.dataset import generator_hash, write_set
+    from common.songs.dataset import write_set
 
     songs = songs or SONG_SETS[scale()]
     counts = {
         "n_train": songs.n_train if n_train is None else n_train,
         "n_test": songs.n_test if n_test is None else n_test,
     }
-    rate = f"{songs.sample_rate}hz"
-    root = data_home() / f"songs-{generator_hash()}-{songs.seconds:g}s-seed{songs.seed}-{rate}"
-    if (root / "set.json").exists():
-        have = json.loads((root / "set.json").read_text(encoding="utf-8"))
-        counts = {split: max(count, have[split]) for split, count in counts.items()}
     return write_set(
-        root, **counts, seconds=songs.seconds, seed=songs.seed, sample_rate=songs.sample_rate
+        songs_folder(songs),
+        **counts,
+        seconds=songs.seconds,
+        seed=songs.seed,
+        sample_rate=songs.sample_rate,
     )
+
+
+def render_rest() -> subprocess.Popen | None:
+    """Render this scale's songs in a process of its own, so that a reader can read on meanwhile.
+
+    Songs that are there can be read at once; whoever asks for others waits for them. Returns the
+    process, or None where nothing is missing.
+    """
+    from common.songs.dataset import missing_tracks
+
+    songs = SONG_SETS[scale()]
+    counts = {"train": songs.n_train, "test": songs.n_test}
+    if not missing_tracks(songs_folder(songs), counts, songs.seconds, songs.seed):
+        return None
+    code = "from common.data import embedded_songs; embedded_songs()"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, "-c", code], **quiet)
 
 
 def embedded_tracks(

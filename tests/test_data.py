@@ -8,9 +8,19 @@ import torch
 
 from common import SOURCES
 from common.audio import match_channels, resample
-from common.data import NO_AUGMENT, Augment, Excerpts, real_excerpt
+from common.data import (
+    NO_AUGMENT,
+    SONG_SETS,
+    Augment,
+    Excerpts,
+    embedded_tracks,
+    real_excerpt,
+    render_rest,
+    songs_folder,
+)
 from common.errors import UsageError
 from common.musdb_folder import TrackOnDisk, load_tracks, open_database, training_tracks
+from common.songs.dataset import SPLITS
 from common.tracks import Track
 
 NAMED_FOR_VALIDATION = "Actions - One Minute Smile"
@@ -222,6 +232,19 @@ def test_channels():
     torch.testing.assert_close(match_channels(stereo, 1)[0], stereo.mean(dim=0))
     with pytest.raises(UsageError, match="3 channels"):
         match_channels(torch.randn(3, 5), 2)
+
+
+def test_the_rest_is_rendered_in_the_background(tmp_path, monkeypatch):
+    monkeypatch.setenv("COMMON_DATA", str(tmp_path))
+    monkeypatch.setenv("BOOK_SCALE", "smoke")
+    first = embedded_tracks("test", limit=1)[0]
+    process = render_rest()
+    assert torch.equal(embedded_tracks("test", limit=1)[0].mixture, first.mixture)
+    assert process.wait(timeout=300) == 0
+    counts = (SONG_SETS["smoke"].n_train, SONG_SETS["smoke"].n_test)
+    folders = [len(list(songs_folder(SONG_SETS["smoke"]).glob(f"{s}/*"))) for s in SPLITS]
+    assert tuple(folders) == counts
+    assert render_rest() is None
 
 
 def test_the_real_excerpt():

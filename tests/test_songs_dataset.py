@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ import soundfile
 
 from common.songs import track
 from common.songs.compose import compose
-from common.songs.dataset import set_hash, song_seed, write_set
+from common.songs.dataset import _locked, set_hash, song_seed, write_set
 from common.songs.score import Variety
 
 SMALL = {"n_train": 2, "n_test": 1, "seconds": 5.0, "sample_rate": 22050, "progress": False}
@@ -145,6 +146,24 @@ def test_a_larger_number_extends_the_set(tmp_path):
     assert len(tracks(root)) == 3
     assert before.items() <= snapshot(root).items()
     assert json.loads((root / "set.json").read_text())["n_train"] == 2
+
+
+def test_songs_that_are_there_do_not_wait_for_those_under_way(root):
+    with _locked(root):  # as while another process renders the rest
+        waiting = threading.Thread(target=write_set, args=(root,), kwargs=SMALL, daemon=True)
+        waiting.start()
+        waiting.join(timeout=60)
+        assert not waiting.is_alive()
+
+
+def test_songs_that_are_missing_wait_for_whoever_renders(tmp_path):
+    with _locked(tmp_path):
+        waiting = threading.Thread(target=write_set, args=(tmp_path,), kwargs=SMALL, daemon=True)
+        waiting.start()
+        waiting.join(timeout=1)
+        assert waiting.is_alive() and not (tmp_path / "set.json").exists()
+    waiting.join(timeout=120)
+    assert len(tracks(tmp_path)) == 3
 
 
 def test_a_smaller_number_removes_nothing(root):

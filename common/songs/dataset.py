@@ -71,14 +71,17 @@ def write_set(
         "generator": generator_hash(),
     }
     _claim(root, made_from)
+    counts = {"train": n_train, "test": n_test}
+
+    if _card_covers(root, counts) and not missing_tracks(root, counts, seconds, seed, variety):
+        return root  # without waiting for a process that may be rendering the rest
     with _locked(root):
-        _update_card(root, made_from, {"train": n_train, "test": n_test})
+        _update_card(root, made_from, counts)
         for leftover in root.glob(UNFINISHED + "*"):
             shutil.rmtree(leftover)
-        jobs = []
-        for split, count in (("train", n_train), ("test", n_test)):
+        for split in SPLITS:
             (root / split).mkdir(exist_ok=True)
-            jobs += _missing(root, split, count, seconds, seed, variety)
+        jobs = missing_tracks(root, counts, seconds, seed, variety)
         jobs = [(*job, sample_rate, soundfont, root) for job in jobs]
         processes = min(processes or _n_cores(), len(jobs))
         bar = tqdm(total=len(jobs), desc="songs", unit="song", disable=not progress or not jobs)
@@ -88,12 +91,19 @@ def write_set(
     return root
 
 
-def _missing(
-    root: Path, split: str, count: int, seconds: float, seed: int, variety: Variety
+def missing_tracks(
+    root: Path,
+    counts: dict[str, int],
+    seconds: float,
+    seed: int,
+    variety: Variety = Variety(),  # noqa: B008  (frozen)
 ) -> list[tuple[Path, int, str, float, Variety]]:
-    """The jobs whose tracks are not on disk yet: (folder, song seed, split, seconds, variety)."""
+    """The tracks that are not on disk yet, as (folder, song seed, split, seconds, variety).
+
+    `counts` says how many songs each split should have. ValueError for a track without all files.
+    """
     jobs = []
-    for index in range(count):
+    for split, index in [(name, i) for name in SPLITS for i in range(counts[name])]:
         number = song_seed(seed, split, index)
         # Titles spell their song's seed, so no two songs want the same folder.
         folder = root / split / compose(number, split, seconds, variety).title
@@ -192,6 +202,13 @@ def _locked(root: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _card_covers(root: Path, counts: dict[str, int]) -> bool:
+    """Whether set.json already speaks of at least so many songs."""
+    card = root / "set.json"
+    found = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
+    return all(found.get(f"n_{split}", -1) >= counts[split] for split in SPLITS)
 
 
 def _update_card(root: Path, made_from: dict, counts: dict[str, int]) -> None:
