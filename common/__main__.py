@@ -23,9 +23,7 @@ def parser() -> argparse.ArgumentParser:
     songs.add_argument("--seconds", type=float, default=24.0, metavar="S", help="length (24)")
     songs.add_argument("--seed", type=int, default=0, metavar="K", help="which songs (0)")
     songs.add_argument("--rate", type=int, default=44100, metavar="HZ", help="sample rate (44100)")
-    songs.add_argument(
-        "--soundfont", metavar="SF2", help="another General MIDI soundfont"
-    )
+    songs.add_argument("--soundfont", metavar="SF2", help="another General MIDI soundfont")
     songs.set_defaults(run=write_songs)
 
     separate = commands.add_parser("separate", help="separate audio files into stems")
@@ -86,7 +84,9 @@ def separate_files(options: argparse.Namespace) -> None:
     separator = load(options.model)
     if options.two_stems:
         separator = TwoStems(separator, options.two_stems)
-    separator.to(device(torch, options.device))
+    chosen = device(torch, options.device)
+    if isinstance(separator, torch.nn.Module):
+        separator.to(chosen)
     folders = [options.out / path.stem for path in options.files]
     for folder in folders:
         if folders.count(folder) > 1:
@@ -142,6 +142,7 @@ def evaluate_model(options: argparse.Namespace) -> None:
 
 def list_models(options: argparse.Namespace) -> None:
     """`python -m common models`."""
+    from common.classical.table import METHODS
     from common.recipes import card, trained_models
 
     print(f"{'model':20} {'parameters':>12}  median SDR in dB: {', '.join(SOURCES)}")
@@ -149,6 +150,10 @@ def list_models(options: argparse.Namespace) -> None:
         about = card(name)
         scores = "  ".join(f"{about['sdr'][source]:5.2f}" for source in about["sources"])
         print(f"{name:20} {about['parameters']:12,}  {scores}")
+    for name, make in METHODS.items():
+        method = make()
+        gives = f"{' and '.join(method.sources)}, at most {method.segment:g} s at once"
+        print(f"{name:20} {'none':>12}  {gives}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,8 +25,13 @@ MODEL_COLOURS = ("#0083C4", "#D55E00", "#009E73", "#CC79A7", "#B88600", "#777777
 
 
 def source_colour(label: str) -> str | None:
-    """The colour of the source that a label names, as in "vocals (estimate)"; None for none."""
+    """The colour of the source that a label names, as in "vocals (estimate)"; None for none.
+
+    "no_drums", like everything that lacks one source, is an accompaniment.
+    """
     words = re.findall("[a-z]+", label.lower())
+    if words[:1] == ["no"]:
+        return SOURCE_COLOURS["accompaniment"]
     return next((colour for name, colour in SOURCE_COLOURS.items() if name in words), None)
 
 

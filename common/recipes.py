@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from common import SAMPLE_RATE
 from common.bounds import BOUNDS, Bound
+from common.classical.table import METHODS
 from common.data import NO_AUGMENT, SONG_SETS, Augment, Excerpts, SongSet, embedded_songs
 from common.errors import UsageError
 from common.files import check_place, write_json, write_tensors
@@ -95,7 +96,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         ),
         "zoo": _mask_inference(
             2.0,
-            TrainConfig(steps=4000, batch_size=8, learning_rate=2e-3, validate_every=500),
+            TrainConfig(steps=16_000, batch_size=8, learning_rate=2e-3, validate_every=1000),
             SONG_SETS["zoo"],
             objective=PhaseSensitiveObjective,
             dropout=0.1,
@@ -145,15 +146,17 @@ def save_checkpoint(path: Path, net: nn.Module, name: str, scale: str, half: boo
 
 
 def load(name: str | Path) -> Separator:
-    """A trained separator: by the name of a committed checkpoint, or from a weights file.
+    """A separator by name, trained or classical, or a trained one from a weights file.
 
     Raises UsageError for a name or a file that is no checkpoint of this book.
     """
+    if str(name) in METHODS:
+        return METHODS[str(name)]()
     path = Path(name)
     if path.suffix != ".safetensors":
         path = CHECKPOINTS / f"{name}.safetensors"
         if not path.exists():
-            raise unknown_model(str(name), trained_models())
+            raise unknown_model(str(name), separators())
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -171,17 +174,22 @@ def load(name: str | Path) -> Separator:
 
 
 def bound_or_model(name: str | Path) -> Separator | Bound:
-    """A trained separator, or one of the trivial and ideal bounds by its name."""
+    """A separator, or one of the trivial and ideal bounds, by its name."""
     if name in BOUNDS:
         return BOUNDS[name]
-    if not str(name).endswith(".safetensors") and name not in trained_models():
-        raise unknown_model(str(name), [*trained_models(), *BOUNDS])
+    if not str(name).endswith(".safetensors") and name not in separators():
+        raise unknown_model(str(name), [*separators(), *BOUNDS])
     return load(name)
 
 
 def trained_models() -> list[str]:
     """Names of the committed checkpoints."""
     return sorted(path.stem for path in CHECKPOINTS.glob("*.safetensors"))
+
+
+def separators() -> list[str]:
+    """Names of all that `load` knows: the trained models and the classical methods."""
+    return [*trained_models(), *METHODS]
 
 
 def card(name: str) -> dict:

@@ -4,9 +4,13 @@ import json
 
 import pytest
 
-from common.experiments.rows import run_rows
-from common.experiments.song_variety import STEPS, varieties
+from common.classical.table import METHODS
+from common.data import real_excerpt
+from common.evaluation import evaluate_track
+from common.experiments.rows import RESULTS, run_rows
+from common.experiments.song_variety import SEEDS, STEPS, varieties
 from common.files import write_json, write_whole
+from common.songs.dataset import generator_hash
 from common.songs.score import Variety
 
 
@@ -41,6 +45,29 @@ def test_generators_grow_side_by_side():
     assert found[-1] == Variety()
     sizes = [sum(vars(variety).values()) for variety in found]
     assert sizes == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_table_of_song_variety_is_whole_and_todays():
+    found = json.loads((RESULTS / "song_variety.json").read_text(encoding="utf-8"))
+    assert found["about"]["generator_hash"] == generator_hash()
+    rows = [(row["generator"], row["seed"]) for row in found["rows"]]
+    assert sorted(rows) == sorted((name, seed) for name in varieties() for seed in SEEDS)
+
+
+def test_every_classical_method_stands_in_its_table():
+    found = json.loads((RESULTS / "classical.json").read_text(encoding="utf-8"))
+    rows = {row["method"]: row for row in found["rows"]}
+    assert set(rows) == set(METHODS)
+    for name, row in rows.items():
+        assert set(row["sdr"]) == set(row["excerpt_sdr"]) == set(METHODS[name]().sources)
+
+
+def test_a_classical_method_scores_what_its_table_says():
+    found = json.loads((RESULTS / "classical.json").read_text(encoding="utf-8"))
+    rows = {row["method"]: row for row in found["rows"]}
+    for name in ("hpss", "repet"):
+        measured = evaluate_track(METHODS[name](), real_excerpt())["sdr"]
+        assert measured == pytest.approx(rows[name]["excerpt_sdr"], abs=0.05)
 
 
 def test_a_file_is_whole_or_old(tmp_path):

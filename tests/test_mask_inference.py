@@ -38,9 +38,11 @@ def test_magnitudes_are_not_negative_and_grow_past_one():
 
 
 def test_log_magnitude_normalises_and_survives_silence():
-    layer = LogMagnitude()
-    out = layer(magnitude(b=8))
-    assert abs(out.mean()) < 1e-4 and abs(out.std() - 1) < 1e-2
+    layer = LogMagnitude(33)
+    tilted = magnitude(b=8) * torch.logspace(1, -2, 33)[:, None]
+    out = layer(tilted)
+    assert out.mean(dim=(0, 1, 3)).abs().max() < 1e-4
+    assert (out.std(dim=(0, 1, 3)) - 1).abs().max() < 1e-2
     assert layer.eval()(torch.zeros(1, 1, 33, 2)).isfinite().all()
 
 
@@ -69,9 +71,9 @@ def test_nussl_blocks_with_our_weights_give_our_masks():
 
     blocks = nussl.ml.networks.modules
     net = small(n_layers=2).eval()
-    net.log_magnitude.norm.running_mean.fill_(-12.0)
-    net.log_magnitude.norm.running_var.fill_(90.0)
-    to_db, norm = blocks.AmplitudeToDB(), blocks.BatchNorm(num_features=1, feature_dim=-1)
+    net.log_magnitude.norm.running_mean.copy_(torch.linspace(20, -40, 33))
+    net.log_magnitude.norm.running_var.copy_(torch.linspace(50, 120, 33))
+    to_db, norm = blocks.AmplitudeToDB(), blocks.BatchNorm(num_features=33, feature_dim=2)
     stack = blocks.RecurrentStack(33, 6, 2, bidirectional=True, dropout=0.3).eval()
     head = blocks.Embedding(1, 12, 4 * 33, "sigmoid", dim_to_embed=[-1])
     norm.batch_norm.load_state_dict(net.log_magnitude.norm.state_dict())

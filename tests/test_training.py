@@ -363,7 +363,7 @@ def train_as_process(rank: int, port: int, folder: Path, config: TrainConfig) ->
 def train_with_fixed_norm(folder: Path, config: TrainConfig) -> None:
     torch.set_num_threads(1)
     net = small_net(dropout=0.0)
-    net.log_magnitude.norm = FixedNorm(1)
+    net.log_magnitude.norm = FixedNorm(TRANSFORM.n_bins)
     history = fit(net, MaskObjective(TRANSFORM), excerpts(), config, folder=folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "history.json").write_text(json.dumps(asdict(history)), encoding="utf-8")

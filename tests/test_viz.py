@@ -64,6 +64,7 @@ def test_every_source_has_its_own_colour_and_labels_find_it() -> None:
     assert set(SOURCES) < set(viz.SOURCE_COLOURS)
     assert len(set(viz.SOURCE_COLOURS.values())) == len(viz.SOURCE_COLOURS)
     assert viz.source_colour("Vocals (estimate)") == viz.SOURCE_COLOURS["vocals"]
+    assert viz.source_colour("no_drums") == viz.SOURCE_COLOURS["accompaniment"]
     assert viz.source_colour("piano") is None
     assert viz.source_colour("another take") is None
 

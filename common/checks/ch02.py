@@ -56,7 +56,9 @@ def robot(function: Callable[[Tensor, float, int], Tensor]) -> str:
     near = torch.stack([power[h - 2 : h + 3].sum() for h in harmonics]).sum()
     share = near / power[100:3000].sum()
     heard = f"{share:.0%} of the energy lies on multiples of {pitch:.0f} Hz"
-    expect(share > 0.4, f"Only {heard}. Is a hop one period long? Do all waves peak mid-frame?")
+    expect(share > 0.75, f"Only {heard}. Is a hop one period long? Do all waves peak mid-frame?")
+    odd = torch.stack([power[h - 2 : h + 3].sum() for h in harmonics[::2]]).sum()
+    expect(odd > 0.2 * near, "It hums an octave too high: every second multiple is missing.")
     return f"It hums: {heard}."
 
 

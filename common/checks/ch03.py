@@ -47,7 +47,7 @@ def best_equaliser(function: Callable[[Tensor, Tensor], Tensor]) -> str:
         better = nudged < (source - gains * mixture).abs().square().sum(dim=-1) - 1e-6
         expect(
             not better.any(),
-            "Near, but gains a hundredth away do better: sum over frames first, then divide.",
+            "Gains a hundredth away do better: sum over frames first, then divide.",
         )
     kept = 10 * torch.log10(source.abs().square().sum() / error)
     return f"No gain can be improved; on this noise the best equaliser reaches {kept:.1f} dB."
@@ -79,7 +79,7 @@ def ceiling(function: Callable[[float], float]) -> str:
 def make_consistent(function: Callable[[Tensor], Tensor]) -> str:
     """Exercise 4: project masks on those that sum to one."""
     masks = torch.rand(3, 2, 4, 5, generator=torch.Generator().manual_seed(0))
-    changed = function(masks)
+    changed = function(masks.clone())
     expect(changed.shape == masks.shape, "Keep the shape (s, c, f, n).")
     expect_close(changed.sum(dim=0), torch.ones(2, 4, 5), "Their sum over s is not 1 yet.")
     nearest = masks + (1 - masks.sum(dim=0)) / 3
@@ -87,6 +87,6 @@ def make_consistent(function: Callable[[Tensor], Tensor]) -> str:
     expect(
         here < best * 1.001,
         f"They add up, but the change is {here / best:.2f} times the smallest possible: "
-        "dividing by the sum moves large masks more than small ones.",
+        "should one mask of a bin move further than another?",
     )
     return "The masks add up, and none moved further than it had to."

@@ -124,6 +124,8 @@ def best_step(function: Callable[[Sequence[tuple[int, float]], int], int]) -> st
     expect(function(turning, 5) == 20, "Keep the step with the lowest loss.")
     bump = [(10, 3.0), (20, 2.0), (30, 2.5), (40, 1.0), (50, 1.1)]
     expect(function(bump, 2) == 40, "One bad validation is no reason to stop at patience 2.")
+    best = [(10, 3.0), (20, 1.0), (30, 1.5), (40, 1.4), (50, 0.9)]
+    expect(function(best, 2) == 20, "Better means better than the best so far, not than the last.")
     late = [(10, 3.0), (20, 2.0), (30, 2.5), (40, 2.6), (50, 1.0)]
     expect(function(late, 2) == 20, "At patience 2 this run ends at step 40 and never sees 50.")
     return "You would have kept the right weights."

@@ -72,7 +72,7 @@ def main() -> None:
         "seconds": SECONDS,
         "steps": CONFIG.steps,
         "batch_size": CONFIG.batch_size,
-        "net": "MaskInference(hidden_size=64)",
+        "net": "MaskInference(hidden_size=64), each bin normalised",
         "objective": "phase-sensitive error",
         "hardware": platform.machine(),
     }

@@ -13,18 +13,21 @@ from torch import Tensor, nn
 class LogMagnitude(nn.Module):
     """Turn magnitude into decibels of zero mean and unit variance.
 
-    magnitude: any shape, linear → same shape, normalised. One mean and one
-    scale serve every bin: the shape of the spectrum is left as it is.
+    magnitude: (b, c, f, n), linear → same shape, normalised. Every bin has a
+    mean and a scale of its own, so that the net is not told in each frame
+    again that music is louder below than above.
     """
 
-    def __init__(self, floor: float = 1e-4):
+    def __init__(self, n_bins: int, floor: float = 1e-4):
         super().__init__()
         self.floor = floor
-        self.norm = nn.BatchNorm1d(1)
+        self.norm = nn.BatchNorm1d(n_bins)
 
     def forward(self, magnitude: Tensor) -> Tensor:
         level = 20 * torch.log10(magnitude.clamp(min=self.floor))
-        return self.norm(level.reshape(-1, 1)).reshape(level.shape)
+        n_channels = magnitude.shape[1]
+        x = self.norm(rearrange(level, "b c f n -> (b c) f n"))
+        return rearrange(x, "(b c) f n -> b c f n", c=n_channels)
 
 
 class RecurrentStack(nn.Module):
@@ -89,7 +92,7 @@ class MaskInference(nn.Module):
         dropout: float = 0.3,
     ):
         super().__init__()
-        self.log_magnitude = LogMagnitude()
+        self.log_magnitude = LogMagnitude(n_bins)
         self.stack = RecurrentStack(n_bins, hidden_size, n_layers, dropout)
         self.head = MaskHead(2 * hidden_size, n_bins, n_sources)
 

@@ -1,0 +1,1 @@
+"""Separation by rules: methods that listen for repetition, for strokes and lines, for places."""

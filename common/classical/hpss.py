@@ -1,0 +1,71 @@
+"""Strokes and lines: harmonic and percussive parts by two median filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from common import SAMPLE_RATE
+from common.masks import apply_mask
+from common.stft import STFT
+
+EPSILON = 1e-10
+"""Keeps a division by the magnitude of silence at zero instead of NaN."""
+
+
+def smooth_along(magnitude: Tensor, width: int, axis: int) -> Tensor:
+    """Median over `width` neighbours along one axis, an odd number.
+
+    magnitude: any shape → the same; axis -1 is time, axis -2 frequency. Beyond
+    the ends the picture is mirrored.
+    """
+    size, beyond = [1] * magnitude.ndim, [(0, 0)] * magnitude.ndim
+    size[axis], beyond[axis] = width, (width // 2, width // 2)
+    padded = np.pad(magnitude.numpy(), beyond, mode="symmetric")
+    smooth = torch.from_numpy(ndimage.median_filter(padded, size=size))
+    return smooth.narrow(axis, width // 2, magnitude.shape[axis])
+
+
+def harmonic_percussive_masks(
+    magnitude: Tensor, width: int = 31, margin: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Soft masks of lines and of strokes.
+
+    magnitude: (..., f, n), linear → two masks of the same shape, in [0, 1]. A
+    line survives a median over time, a stroke one over frequency; the masks
+    share out energy. With a margin above 1 a bin has to be so many times more
+    line than stroke, or the reverse, and what is neither goes to neither.
+    Fitzgerald 2010, eq. 3-6; margin: Driedger et al. 2014.
+    """
+    lines = smooth_along(magnitude, width, axis=-1)
+    strokes = smooth_along(magnitude, width, axis=-2)
+    harmonic = lines**2 / (lines**2 + (margin * strokes) ** 2 + EPSILON)
+    percussive = strokes**2 / (strokes**2 + (margin * lines) ** 2 + EPSILON)
+    return harmonic, percussive
+
+
+@dataclass(frozen=True)
+class HPSS:
+    """Take strokes for drums and all the rest for the others. Fitzgerald 2010.
+
+    width: of both median filters, in frames and in bins. mixture: (b, c, t) →
+    stems: (b, 2, c, t), which add up to the mixture.
+    """
+
+    width: int = 31
+    margin: float = 1.0
+    stft: STFT = STFT()
+    sources: tuple[str, ...] = ("drums", "no_drums")
+    sample_rate: int = SAMPLE_RATE
+    n_channels: int = 2
+    segment: float = 30.0
+
+    def __call__(self, mixture: Tensor) -> Tensor:
+        spectrum = self.stft(mixture)
+        _, drums = harmonic_percussive_masks(spectrum.abs(), self.width, self.margin)
+        stems = apply_mask(torch.stack([drums, 1 - drums], dim=1), spectrum)
+        return self.stft.inverse(stems, mixture.shape[-1])

@@ -1,0 +1,252 @@
+"""The classical methods: what they are for on sounds made to order, and what the libraries say."""
+
+from types import SimpleNamespace
+
+import librosa
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import non_negative_factorization
+
+from common import SAMPLE_RATE
+from common.classical.hpss import HPSS, harmonic_percussive_masks
+from common.classical.nmf import SupervisedNMF, beta_divergence, nmf, update_activations
+from common.classical.repetition import (
+    FT2D,
+    Repet,
+    RepetSim,
+    beat_spectrum,
+    frame_similarity,
+    most_similar,
+    peaks_of,
+    repeating_period,
+    share,
+)
+from common.classical.rpca import RPCA, robust_pca
+from common.classical.table import METHODS
+from common.evaluation import sdr
+from common.nussl_compat import nussl
+from common.stft import STFT
+
+PRIMITIVE = nussl.separation.primitive
+
+
+def noise(*shape, seed=0):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def looped(period=20, n_frames=190, n_bins=40, seed=0):
+    """A spectrogram that repeats itself exactly, (1, f, n)."""
+    bar = noise(1, n_bins, period, seed=seed) ** 2
+    return bar.repeat(1, 1, -(-n_frames // period))[..., :n_frames]
+
+
+def singer(n_frames=190, n_bins=40, seed=1):
+    """Here and there a loud bin, (1, f, n)."""
+    chance = noise(1, n_bins, n_frames, seed=seed)
+    return torch.where(chance > 0.95, chance, torch.zeros(()))
+
+
+# --- repetition
+
+
+def test_beat_spectrum_peaks_at_the_period_and_is_nussls():
+    power = looped()[0].square()
+    beats = beat_spectrum(power)
+    assert beats[0] == 1 and repeating_period(beats, 5, 60) in (20, 40, 60)
+    torch.testing.assert_close(beats[20], torch.tensor(1.0), atol=0.05, rtol=0)
+    theirs = PRIMITIVE.Repet.compute_beat_spectrum(power.numpy().T)
+    np.testing.assert_allclose(beats, theirs / theirs[0], rtol=1e-4)
+
+
+def test_a_period_is_heard_three_times():
+    beats = torch.linspace(0, 1, 30)
+    assert repeating_period(beats, 2, 100) == 10
+    assert repeating_period(beats[:2], 2, 100) == 1
+
+
+def test_repet_masks_what_repeats_and_agrees_with_nussl():
+    background, voice = looped(), singer()
+    mixture = background + voice
+    mask = Repet(shortest=5, longest=60)(mixture)
+    ideal = background / mixture
+    assert (mask - ideal).abs().mean() < 0.02
+    reference = object.__new__(PRIMITIVE.Repet)
+    reference.repeating_period = repeating_period(beat_spectrum(mixture[0].square()), 5, 60)
+    theirs = reference._compute_repeating_mask(mixture[0].numpy())
+    heard = mixture[0] > 1e-3  # in silence nussl takes everything for background
+    np.testing.assert_allclose(mask[0][heard], theirs[heard], atol=1e-4)
+
+
+def test_similarity_is_a_cosine_and_nussls():
+    magnitude = noise(30, 50)
+    similarity = frame_similarity(magnitude)
+    theirs = PRIMITIVE.RepetSim.compute_similarity_matrix(magnitude.numpy().T)
+    np.testing.assert_allclose(similarity, theirs, atol=1e-5)
+    assert frame_similarity(torch.zeros(4, 3)).isfinite().all()
+
+
+def test_similar_frames_are_peaks_that_keep_their_distance():
+    row = torch.tensor([0.1, 0.9, 0.8, 0.2, 0.7, 0.1, 1.0, 0.3])
+    assert most_similar(row, 1, 10).tolist() == [6, 1, 4]
+    assert most_similar(row, 1, 2).tolist() == [6, 1]
+    assert most_similar(row, 7, 10).tolist() == [6]
+
+
+def test_repet_sim_needs_no_fixed_period():
+    """One sound, again and again, between rests of many lengths."""
+    sound, rest = noise(1, 40, 6, seed=3) ** 2, noise(1, 40, 30, seed=4) ** 2
+    gaps = (5, 17, 9, 30, 12, 22, 7, 26)
+    background = torch.cat([part for g in gaps for part in (sound, rest[..., :g])], dim=-1)
+    mixture = background + singer(background.shape[-1])
+    method = RepetSim(n_most=5, distance=2)
+    mask, ideal = method(mixture), background / mixture
+    assert (mask - ideal).abs().mean() < 0.5 * (1 - ideal).mean()
+
+    reference = object.__new__(PRIMITIVE.RepetSim)
+    reference._audio_signal = SimpleNamespace(stft_length=mixture.shape[-1])
+    rows = frame_similarity(mixture[0])
+    reference.similarity_indices = [most_similar(row, 2, 5).tolist() for row in rows]
+    theirs = reference._compute_mask(mixture[0].numpy())
+    heard = mixture[0] > 1e-3
+    np.testing.assert_allclose(mask[0][heard], theirs[heard], atol=1e-4)
+
+
+def test_peaks_of_a_plane_wave():
+    frames, bins = torch.arange(64), torch.arange(48)
+    wave = torch.cos(2 * torch.pi * (5 * frames / 64 + 3 * bins[:, None] / 48))
+    peaks = peaks_of(torch.fft.fft2(wave), (1, 25))
+    assert peaks[3, 5] > 0.9 and peaks[-3, -5] > 0.9
+    peaks[3, 5] = peaks[-3, -5] = 0
+    assert peaks.max() < 0.9
+
+
+def test_ft2d_prefers_what_repeats():
+    background, voice = looped(), singer()
+    mask = FT2D()(background + voice)
+    assert mask.min() >= 0 and mask.max() <= 1
+    kept = (mask * background).sum() / background.sum()
+    leaked = (mask * voice).sum() / voice.sum()
+    assert kept > 1.5 * leaked
+
+
+# --- strokes and lines
+
+
+@pytest.mark.parametrize("margin", [1.0, 2.0])
+def test_hpss_masks_are_librosas(margin):
+    magnitude = noise(2, 60, 80) ** 3 + 0.01
+    ours = harmonic_percussive_masks(magnitude, 17, margin)
+    theirs = librosa.decompose.hpss(magnitude.numpy(), kernel_size=17, mask=True, margin=margin)
+    for mask, reference in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mask, reference, atol=1e-4)
+
+
+def test_a_line_is_harmonic_and_a_stroke_is_percussive():
+    magnitude = torch.full((64, 64), 1e-3)
+    magnitude[20], magnitude[:, 40] = 1.0, 1.0
+    harmonic, percussive = harmonic_percussive_masks(magnitude, 17)
+    assert harmonic[20, 10] > 0.99 and percussive[50, 40] > 0.99
+    harmonic, percussive = harmonic_percussive_masks(magnitude, 17, margin=3.0)
+    assert harmonic[20, 40] + percussive[20, 40] < 0.5, "a crossing is neither"
+
+
+# --- robust PCA
+
+
+def test_robust_pca_takes_low_rank_and_sparse_apart_and_agrees_with_nussl():
+    low_rank = noise(60, 2) @ noise(2, 50, seed=1)
+    sparse = singer(50, 60)[0]
+    found, rest = robust_pca(low_rank + sparse)
+    torch.testing.assert_close(found, low_rank, atol=0.02, rtol=0)
+    torch.testing.assert_close(found + rest, low_rank + sparse, atol=1e-3, rtol=0)
+    reference = object.__new__(
+        PRIMITIVE.RPCA if hasattr(PRIMITIVE, "RPCA") else nussl.separation.factorization.RPCA
+    )
+    reference.epsilon, reference.num_iterations = 1e-7, 100
+    theirs, _ = reference.decompose((low_rank + sparse).double().numpy())
+    np.testing.assert_allclose(found, theirs, atol=1e-3)
+
+
+def test_rpca_mask_is_hard_and_silence_survives():
+    mask = RPCA()(looped(n_frames=60))
+    assert set(mask.unique().tolist()) <= {0.0, 1.0}
+    assert RPCA()(torch.zeros(1, 9, 9)).isfinite().all()
+
+
+# --- factorization
+
+LOSS = {2: "frobenius", 1: "kullback-leibler", 0: "itakura-saito"}
+
+
+@pytest.mark.parametrize("beta", LOSS)
+def test_every_step_of_nmf_lowers_the_divergence(beta):
+    data = noise(30, 5) @ noise(5, 40, seed=1)
+    _, _, losses = nmf(data, 6, beta, n_iter=60)
+    assert all(b <= a * (1 + 1e-5) + 1e-6 for a, b in zip(losses, losses[1:], strict=False))
+    assert losses[-1] < 0.1 * losses[0]
+
+
+@pytest.mark.parametrize("beta", [2, 1])
+def test_activations_are_scikit_learns(beta):
+    data, sounds = noise(30, 40) + 0.1, noise(30, 6, seed=1)
+    activations = torch.full((6, 40), float(data.mean() / 6) ** 0.5)  # where scikit-learn starts
+    for _ in range(5):
+        activations = update_activations(data, sounds, activations, beta)
+    theirs, _, _ = non_negative_factorization(
+        data.T.double().numpy(), H=sounds.T.double().numpy(), n_components=6, init=None,
+        update_H=False, solver="mu", beta_loss=LOSS[beta], max_iter=5, tol=0,
+    )  # fmt: skip
+    np.testing.assert_allclose(activations, theirs.T, rtol=1e-4)
+
+
+def test_divergences_are_zero_only_for_the_data_and_refuse_other_betas():
+    data = noise(4, 4) + 0.1
+    for beta in LOSS:
+        assert beta_divergence(data, data, beta).abs() < 1e-5
+        assert beta_divergence(data, 2 * data, beta) > 0.1
+    with pytest.raises(ValueError, match="beta"):
+        beta_divergence(data, data, 3)
+
+
+def test_nmf_gives_sounds_of_unit_sum_and_fits():
+    data = noise(30, 3) @ noise(3, 40, seed=1)
+    sounds, activations, _ = nmf(data, 3, n_iter=500)
+    torch.testing.assert_close(sounds.sum(dim=0), torch.ones(3))
+    assert (sounds @ activations - data).abs().max() < 0.1 * data.max()
+    again = nmf(data, 3, n_iter=500)[0]
+    assert torch.equal(sounds, again)
+
+
+def test_supervised_nmf_knows_its_sounds():
+    """Two sources of disjoint bins: the masks are nearly perfect."""
+    stft = STFT(256, 64)
+    t = torch.arange(8000) / 8000
+    low, high = torch.sin(2 * torch.pi * 400 * t), torch.sin(2 * torch.pi * 2000 * t)
+    sources = 0.3 * torch.stack([low, high])[:, None].repeat(1, 2, 1)
+    dictionaries = torch.stack([nmf(stft(s[0]).abs(), 2)[0] for s in sources])
+    separator = SupervisedNMF(dictionaries, stft=stft, sources=("low", "high"))
+    stems = separator(sources.sum(dim=0)[None])[0]
+    assert sdr(sources, stems).min() > 20
+    torch.testing.assert_close(stems.sum(dim=0), sources.sum(dim=0), atol=1e-4, rtol=0)
+
+
+# --- all
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_stems_have_the_shape_of_separators_and_add_up(name):
+    separator = METHODS[name]()
+    assert separator.sample_rate == SAMPLE_RATE and separator.segment > 1
+    for n_samples in (1, 30000):
+        mixture = 0.1 * (noise(2, 2, n_samples) - 0.5)
+        stems = separator(mixture)
+        assert stems.shape == (2, len(separator.sources), 2, n_samples)
+        torch.testing.assert_close(stems.sum(dim=1), mixture, atol=1e-5, rtol=0)
+    silence = separator(torch.zeros(1, 2, 30000))
+    assert silence.abs().max() == 0
+
+
+def test_share_of_silence_is_nothing():
+    assert share(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2)).abs().max() == 0
+    assert HPSS().sources == ("drums", "no_drums")
