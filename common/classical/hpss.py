@@ -66,6 +66,8 @@ class HPSS:
 
     def __call__(self, mixture: Tensor) -> Tensor:
         spectrum = self.stft(mixture)
-        _, drums = harmonic_percussive_masks(spectrum.abs(), self.width, self.margin)
+        _, drums = harmonic_percussive_masks(
+            spectrum.abs(), self.width, self.margin
+        )
         stems = apply_mask(torch.stack([drums, 1 - drums], dim=1), spectrum)
         return self.stft.inverse(stems, mixture.shape[-1])

@@ -33,7 +33,7 @@ def beat_spectrum(power: Tensor) -> Tensor:
 
 
 def repeating_period(beats: Tensor, shortest: int, longest: int) -> int:
-    """The lag with the highest beat spectrum (n,), from `shortest` to `longest` frames.
+    """The lag with the highest beat spectrum (n,), within limits in frames.
 
     A period is heard three times at least: lags over n / 3 are left out.
     """
@@ -43,7 +43,7 @@ def repeating_period(beats: Tensor, shortest: int, longest: int) -> int:
 
 
 def share(model: Tensor, magnitude: Tensor) -> Tensor:
-    """The part of `magnitude` that `model` explains, at most all of it: (c, f, n), in [0, 1]."""
+    """The part of a magnitude (c, f, n) that a model explains, in [0, 1]."""
     return torch.minimum(model, magnitude) / (magnitude + EPSILON)
 
 
@@ -81,7 +81,7 @@ def frame_similarity(magnitude: Tensor) -> Tensor:
 
 
 def most_similar(row: Tensor, distance: int, n_most: int) -> Tensor:
-    """Indices of the highest peaks of a row (n,), at most `n_most`, highest first.
+    """Indices of the `n_most` highest peaks of a row (n,), highest first.
 
     A peak is nowhere topped within `distance` frames to either side.
     """
@@ -93,11 +93,11 @@ def most_similar(row: Tensor, distance: int, n_most: int) -> Tensor:
 
 @dataclass(frozen=True)
 class RepetSim:
-    """Mask what sounds alike elsewhere, at no fixed period. Rafii and Pardo 2012.
+    """Mask what sounds alike elsewhere, at no fixed period.
 
     n_most: how many similar frames at most; distance: how far they lie apart,
     in frames. The model of a frame is the median over the frames most similar
-    to it, itself among them.
+    to it, itself among them. Rafii and Pardo 2012.
     """
 
     n_most: int = 100
@@ -113,14 +113,16 @@ class RepetSim:
 
 
 def peaks_of(transform: Tensor, neighbourhood: tuple[int, int]) -> Tensor:
-    """How much each point of a 2-D spectrum stands out, 0 where another is higher: (f, n) → [0, 1].
+    """How much each point of a 2-D spectrum stands out: (f, n) → [0, 1].
 
-    Standing out: the distance to the mean of the neighbourhood, in its standard deviations.
+    That is its distance to the mean of its neighbourhood, in standard
+    deviations, and 0 where another point of the neighbourhood is higher.
     """
     height = torch.fft.fftshift(transform.abs()).double().numpy()
     mean = ndimage.uniform_filter(height, neighbourhood)
     spread = ndimage.uniform_filter(height**2, neighbourhood) - mean**2
-    outstanding = (height - mean) / (spread.clip(0) ** 0.5 + EPSILON * (height.max() + EPSILON))
+    least = EPSILON * (height.max() + EPSILON)
+    outstanding = (height - mean) / (spread.clip(0) ** 0.5 + least)
     is_peak = height == ndimage.maximum_filter(height, neighbourhood)
     peaks = torch.fft.ifftshift(torch.from_numpy(outstanding * is_peak))
     return (peaks / peaks.max().clamp(min=EPSILON)).to(transform.real.dtype)
@@ -128,18 +130,20 @@ def peaks_of(transform: Tensor, neighbourhood: tuple[int, int]) -> Tensor:
 
 @dataclass(frozen=True)
 class FT2D:
-    """Mask what is periodic in the spectrogram, seen as a picture. Seetharaman et al. 2017.
+    """Mask what is periodic in the spectrogram, seen as a picture.
 
     The two-dimensional Fourier transform of a repeating spectrogram has few
     and sharp peaks; the background is what the peaks alone give back.
-    neighbourhood: within how many points, in each direction, a peak is highest.
+    neighbourhood: how wide, in both directions, a peak is the highest.
+    Seetharaman et al. 2017.
     """
 
     neighbourhood: tuple[int, int] = (1, 25)
 
     def __call__(self, magnitude: Tensor) -> Tensor:
         transforms = torch.fft.fft2(magnitude)
-        peaks = torch.stack([peaks_of(x, self.neighbourhood) for x in transforms])
+        peaks = [peaks_of(x, self.neighbourhood) for x in transforms]
+        peaks = torch.stack(peaks)
         model = torch.fft.ifft2(peaks * transforms).abs()
         mask = share(model, magnitude)
         return mask / mask.amax(dim=(-2, -1), keepdim=True).clamp(min=EPSILON)

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from common.classical.background import BackgroundSeparator
 from common.classical.hpss import HPSS
 from common.classical.repetition import FT2D, Repet, RepetSim
-from common.classical.rpca import RPCA
 
 METHODS: dict[str, Callable[[], BackgroundSeparator | HPSS]] = {
     "repet": lambda: BackgroundSeparator(Repet()),
     "repet-sim": lambda: BackgroundSeparator(RepetSim()),
     "ft2d": lambda: BackgroundSeparator(FT2D()),
     "hpss": HPSS,
-    "rpca": lambda: BackgroundSeparator(RPCA(), segment=20.0),
 }
 """Each makes a separator that needs no training."""
