@@ -33,7 +33,7 @@ def stroke_filter(function: Callable[[Tensor, int], Tensor]) -> str:
 def frames_per_bar(function: Callable[..., float]) -> str:
     """Exercise 2: the period of a bar."""
     got = float(function(120, 4, 441, 44100))
-    expect(abs(got - 20000) > 1, "That is in samples times ten: divide by the hop once.")
+    expect(abs(got - 88200) > 1, "That is a bar in samples: how many hops are in it?")
     expect(abs(got - 200) < 1e-3, f"At 120 a bar lasts 2 s, and 2 s are 200 hops, not {got:g}.")
     expect(abs(float(function(60, 3, 512, 22050)) - 3 * 22050 / 512) < 1e-3, "A bar of 3 beats?")
     return f"A waltz at 90 repeats every {float(function(90, 3)):.0f} frames."

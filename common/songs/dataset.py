@@ -72,7 +72,6 @@ def write_set(
     }
     _claim(root, made_from)
     counts = {"train": n_train, "test": n_test}
-
     if _card_covers(root, counts) and not missing_tracks(root, counts, seconds, seed, variety):
         return root  # without waiting for a process that may be rendering the rest
     with _locked(root):
