@@ -152,8 +152,10 @@ def list_models(options: argparse.Namespace) -> None:
         print(f"{name:20} {about['parameters']:12,}  {scores}")
     for name, make in METHODS.items():
         method = make()
-        gives = f"{' and '.join(method.sources)}, at most {method.segment:g} s at once"
-        print(f"{name:20} {'none':>12}  {gives}")
+        dictionaries = getattr(method, "dictionaries", None)
+        learnt = "none" if dictionaries is None else f"{dictionaries.numel():,}"
+        gives = f"{', '.join(method.sources)}; at most {method.segment:g} s at once"
+        print(f"{name:20} {learnt:>12}  {gives}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

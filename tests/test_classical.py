@@ -6,11 +6,19 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from sklearn.decomposition import non_negative_factorization
+from sklearn.decomposition import FastICA, non_negative_factorization
 
-from common import SAMPLE_RATE
+from common import SAMPLE_RATE, SOURCES
 from common.classical.hpss import HPSS, harmonic_percussive_masks
-from common.classical.nmf import SupervisedNMF, beta_divergence, nmf, update_activations
+from common.classical.ica import fast_ica, whiten
+from common.classical.nmf import (
+    SupervisedNMF,
+    beta_divergence,
+    learnt_nmf,
+    nmf,
+    sounding_frames,
+    update_activations,
+)
 from common.classical.repetition import (
     FT2D,
     Repet,
@@ -24,9 +32,10 @@ from common.classical.repetition import (
 )
 from common.classical.rpca import RPCA, robust_pca
 from common.classical.table import METHODS
-from common.evaluation import sdr
+from common.evaluation import sdr, si_sdr
 from common.nussl_compat import nussl
 from common.stft import STFT
+from common.tracks import Track
 
 PRIMITIVE = nussl.separation.primitive
 
@@ -157,7 +166,7 @@ def test_a_line_is_harmonic_and_a_stroke_is_percussive():
 def test_robust_pca_takes_low_rank_and_sparse_apart_and_agrees_with_nussl():
     low_rank = noise(60, 2) @ noise(2, 50, seed=1)
     sparse = singer(50, 60)[0]
-    found, rest = robust_pca(low_rank + sparse)
+    found, rest = robust_pca(low_rank + sparse, tolerance=1e-5)
     torch.testing.assert_close(found, low_rank, atol=0.02, rtol=0)
     torch.testing.assert_close(found + rest, low_rank + sparse, atol=1e-3, rtol=0)
     reference = object.__new__(
@@ -168,9 +177,14 @@ def test_robust_pca_takes_low_rank_and_sparse_apart_and_agrees_with_nussl():
     np.testing.assert_allclose(found, theirs, atol=1e-3)
 
 
-def test_rpca_mask_is_hard_and_silence_survives():
-    mask = RPCA()(looped(n_frames=60))
-    assert set(mask.unique().tolist()) <= {0.0, 1.0}
+def test_rpca_masks_the_loop_and_not_the_singer():
+    loop, voice = looped(), 2 * singer()
+    mask = RPCA()(loop + voice)
+    assert mask.min() >= 0 and mask.max() <= 1
+    sung = voice > 1
+    assert mask[sung].mean() < 0.5 < mask[~sung].mean()
+    both = torch.cat([loop, voice])  # two channels share one mask
+    torch.testing.assert_close(RPCA()(both)[0], RPCA()(both)[1])
     assert RPCA()(torch.zeros(1, 9, 9)).isfinite().all()
 
 
@@ -229,6 +243,70 @@ def test_supervised_nmf_knows_its_sounds():
     stems = separator(sources.sum(dim=0)[None])[0]
     assert sdr(sources, stems).min() > 20
     torch.testing.assert_close(stems.sum(dim=0), sources.sum(dim=0), atol=1e-4, rtol=0)
+
+
+def test_sounding_frames_are_loud_ones_and_tracks_count_alike():
+    audio = 0.2 * (noise(4, 2, 40000) - 0.5)
+    audio[..., 20000:] = 0
+    quiet = Track("quiet", 0.01 * audio, SAMPLE_RATE)
+    loud = Track("loud", audio, SAMPLE_RATE)
+    frames = sounding_frames([loud, quiet], "bass", STFT(), n_each=10)
+    assert frames.shape == (STFT().n_bins, 20)
+    torch.testing.assert_close(frames[:, :10].mean(), frames[:, 10:].mean())
+    assert frames.sum(dim=0).min() > 0.1 * frames.sum(dim=0).max()
+    again = sounding_frames([loud, quiet], "bass", STFT(), n_each=10)
+    assert torch.equal(frames, again)
+
+
+def test_committed_dictionaries_hold_sounds_of_every_stem():
+    separator = learnt_nmf()
+    assert separator.sources == SOURCES
+    assert separator.dictionaries.shape == (4, separator.stft.n_bins, 32)
+    assert separator.dictionaries.min() >= 0
+    sums = separator.dictionaries.sum(dim=1)
+    torch.testing.assert_close(sums, torch.ones_like(sums), atol=1e-2, rtol=0)
+    centre = (torch.arange(separator.stft.n_bins)[:, None] * separator.dictionaries).sum(dim=1)
+    drums, bass, *_ = centre.median(dim=1).values
+    assert bass < 0.5 * drums
+
+
+# --- independence
+
+
+def two_voices(n_samples=20000):
+    """Two signals that are seldom loud, (2, t)."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2, n_samples, generator=generator, dtype=torch.float64) ** 3
+
+
+def test_whitened_mixtures_are_uncorrelated_and_equally_loud():
+    mixtures = torch.tensor([[1.0, 0.7], [0.5, 1.0]]).double() @ two_voices() + 3
+    white, matrix = whiten(mixtures)
+    torch.testing.assert_close(white @ white.T / white.shape[1], torch.eye(2).double())
+    centred = mixtures - mixtures.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(matrix @ centred, white)
+
+
+def test_fast_ica_unmixes_and_agrees_with_scikit_learn():
+    voices = two_voices()
+    mixtures = torch.tensor([[1.0, 0.7], [0.5, 1.0]]).double() @ voices
+    found, unmixing = fast_ica(mixtures)
+    ratios = [max(si_sdr(v[None], f[None]) for f in found) for v in voices]
+    assert min(ratios) > 25
+    centred = mixtures - mixtures.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(unmixing @ centred, found)
+    theirs = FastICA(2, whiten="unit-variance", random_state=1, tol=1e-8)
+    reference = theirs.fit_transform(mixtures.T.numpy()).T
+    agreement = np.abs(np.corrcoef(found, reference)[:2, 2:])
+    np.testing.assert_allclose(agreement.max(axis=1), 1, atol=1e-6)
+
+
+def test_ica_needs_as_many_microphones_as_sources():
+    voices = two_voices()
+    with pytest.raises(ValueError, match="fewer signals"):
+        fast_ica(voices.sum(dim=0).repeat(2, 1))
+    with pytest.raises(ValueError, match="fewer signals"):
+        whiten(torch.zeros(2, 100))
 
 
 # --- all

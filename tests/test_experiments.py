@@ -1,5 +1,6 @@
 """Experiments resume row by row and never mix rows measured under different facts."""
 
+import itertools
 import json
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from common.classical.table import METHODS
 from common.data import real_excerpt
 from common.evaluation import evaluate_track
+from common.experiments import nmf
 from common.experiments.rows import RESULTS, run_rows
 from common.experiments.song_variety import SEEDS, STEPS, varieties
 from common.files import write_json, write_whole
@@ -68,6 +70,25 @@ def test_a_classical_method_scores_what_its_table_says():
     for name in ("hpss", "repet"):
         measured = evaluate_track(METHODS[name](), real_excerpt())["sdr"]
         assert measured == pytest.approx(rows[name]["excerpt_sdr"], abs=0.05)
+
+
+def test_learnt_sounds_beat_lines_and_repetition_on_vocals():
+    found = json.loads((RESULTS / "classical.json").read_text(encoding="utf-8"))
+    vocals = {row["method"]: row["vocals_anyway"] for row in found["rows"]}
+    assert vocals["nmf"] > max(vocals["hpss"], vocals["repet"], vocals["repet-sim"])
+    row = next(row for row in found["rows"] if row["method"] == "nmf")
+    assert row["vocals_anyway"] == pytest.approx(row["sdr"]["vocals"], abs=1e-3)
+    assert row["learnt_numbers"] == METHODS["nmf"]().dictionaries.numel()
+
+
+def test_the_table_of_dictionaries_is_whole_and_todays():
+    found = json.loads((RESULTS / "nmf.json").read_text(encoding="utf-8"))
+    assert found["about"]["generator_hash"] == generator_hash()
+    rows = sorted((row["components"], row["beta"], row["seed"]) for row in found["rows"])
+    assert rows == sorted(itertools.product(nmf.SIZES, nmf.BETAS, nmf.SEEDS))
+    chosen = METHODS["nmf"]()
+    assert chosen.dictionaries.shape[-1] == nmf.CHOSEN["components"]
+    assert chosen.beta == nmf.CHOSEN["beta"]
 
 
 def test_a_file_is_whole_or_old(tmp_path):

@@ -20,14 +20,14 @@ ROOT = quotes.ROOT
 LAYERS = (
     ("errors", "scale", "files", "results"),
     ("audio", "tracks", "recordings"),
-    ("stft", "masks", "wiener", "bss_eval", "nussl_compat"),
-    ("songs", "musdb_folder", "data", "mixing"),
+    ("stft", "masks", "wiener", "bss_eval", "nussl_compat", "scaper_compat"),
+    ("songs", "musdb_folder", "augmentation", "data", "mixing", "statistics", "fingerprint"),
     ("models", "losses", "classical", "bounds"),
     ("separation",),
     ("training", "evaluation", "official"),
     ("recipes",),
     ("experiments", "__main__"),
-    ("viz", "curves", "look", "player", "player_page", "checks"),
+    ("viz", "curves", "look", "player", "player_page", "catalogue", "checks"),
 )
 LAYER = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 NOTEBOOKS_ONLY = set(LAYERS[-1])

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from einops import rearrange
+from safetensors.torch import load_file
 from torch import Tensor
 
 from common import SAMPLE_RATE, SOURCES
 from common.masks import apply_mask
 from common.stft import STFT
+from common.tracks import Track
 
 EPSILON = 1e-8
 """Added to magnitudes and models, so that no logarithm and no division meets zero."""
 
+DICTIONARIES = Path(__file__).with_name("dictionaries.safetensors")
+"""Sounds learnt from the embedded training songs by `python -m common.experiments.nmf`."""
+
 
 def beta_divergence(data: Tensor, model: Tensor, beta: float) -> Tensor:
-    """How badly a model fits: the sum over all entries of two non-negative matrices.
+    """How badly a model fits: the sum over all entries of two matrices.
 
-    beta 2: half the squared (Euclidean) distance; 1: Kullback-Leibler; 0:
-    Itakura-Saito. Févotte and Idier 2011, eq. 2.
+    data, model: positive, of one shape. beta 2: half the squared (Euclidean)
+    distance; 1: Kullback-Leibler; 0: Itakura-Saito. Févotte and Idier 2011,
+    eq. 2. Raises ValueError for any other beta.
     """
     if beta == 2:
         return 0.5 * (data - model).square().sum()
@@ -31,11 +40,14 @@ def beta_divergence(data: Tensor, model: Tensor, beta: float) -> Tensor:
     raise ValueError(f"beta must be 2, 1 or 0, not {beta}")
 
 
-def update_activations(data: Tensor, sounds: Tensor, activations: Tensor, beta: float) -> Tensor:
-    """One multiplicative step for the activations; the divergence never grows.
+def update_activations(
+    data: Tensor, sounds: Tensor, activations: Tensor, beta: float
+) -> Tensor:
+    """One multiplicative step for the activations.
 
-    data: (f, n), sounds: (f, k), activations: (k, n) → (k, n). The exponent
-    ½ makes the step monotone for Itakura-Saito. Févotte and Idier 2011, eq. 41.
+    data: (f, n), sounds: (f, k), activations: (k, n) → (k, n). The divergence
+    never grows; for Itakura-Saito that takes the square root of the step.
+    Févotte and Idier 2011, eq. 41.
     """
     model = sounds @ activations + EPSILON
     pull = sounds.T @ (data * model ** (beta - 2))
@@ -62,18 +74,43 @@ def nmf(
     generator = torch.Generator().manual_seed(seed)
     fixed = sounds is not None
     if not fixed:
-        sounds = torch.rand(data.shape[0], n_components, generator=generator) + 0.1
-    activations = torch.rand(n_components, data.shape[1], generator=generator) + 0.1
-    activations = activations * data.mean() / (sounds @ activations).mean()
-    losses = [beta_divergence(data, sounds @ activations + EPSILON, beta).item()]
-    for _ in range(n_iter):
-        activations = update_activations(data, sounds, activations, beta)
-        if not fixed:
-            # Seen from the side, sounds are the activations of the transposed spectrogram.
-            sounds = update_activations(data.T, activations.T, sounds.T, beta).T
-        losses.append(beta_divergence(data, sounds @ activations + EPSILON, beta).item())
+        shape = len(data), n_components
+        sounds = torch.rand(shape, generator=generator) + 0.1
+    shape = sounds.shape[1], data.shape[1]
+    activations = torch.rand(shape, generator=generator) + 0.1
+    activations *= data.mean() / (sounds @ activations).mean()
+    losses = []
+    for step in range(n_iter + 1):
+        if step > 0:
+            activations = update_activations(data, sounds, activations, beta)
+        if step > 0 and not fixed:
+            # Transposed, sounds and activations change places.
+            turned = data.T, activations.T, sounds.T
+            sounds = update_activations(*turned, beta).T
+        model = sounds @ activations + EPSILON
+        losses.append(beta_divergence(data, model, beta).item())
     scale = sounds.sum(dim=0).clamp(min=EPSILON)
     return sounds / scale, activations * scale[:, None], losses
+
+
+def sounding_frames(
+    tracks: Sequence[Track], source: str, stft: STFT, n_each: int = 150
+) -> Tensor:
+    """Frames of one stem in which it sounds, a few from every track.
+
+    → magnitudes of the stem in mono, (f, n). Frames 26 dB and more below the
+    loudest of their track are left out, and all tracks are equally loud.
+    """
+    found = []
+    for seed, track in enumerate(tracks):
+        magnitude = stft(track[source].mean(dim=0)).abs()
+        level = magnitude.sum(dim=0)
+        loud = (level > 0.05 * level.max()).nonzero()[:, 0]
+        generator = torch.Generator().manual_seed(seed)
+        some = torch.randperm(len(loud), generator=generator)[:n_each]
+        frames = magnitude[:, loud[some]]
+        found.append(frames / frames.mean().clamp(min=EPSILON))
+    return torch.cat(found, dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +118,8 @@ class SupervisedNMF:
     """Explain a mixture by sounds that were learnt from each stem alone.
 
     dictionaries: (s, f, k), one set of sounds per source. mixture: (b, c, t) →
-    stems: (b, s, c, t); each gets the share of every bin that its own sounds
-    explain. Smaragdis et al. 2007.
+    stems: (b, s, c, t), which add up to the mixture; each gets the share of
+    every bin that its own sounds explain. Smaragdis et al. 2007.
     """
 
     dictionaries: Tensor
@@ -97,15 +134,24 @@ class SupervisedNMF:
     def __call__(self, mixture: Tensor) -> Tensor:
         spectrum = self.stft(mixture)
         masks = torch.stack([self.masks(x) for x in spectrum.abs()])
-        return self.stft.inverse(apply_mask(masks, spectrum), mixture.shape[-1])
+        stems = apply_mask(masks, spectrum)
+        return self.stft.inverse(stems, mixture.shape[-1])
 
     def masks(self, magnitude: Tensor) -> Tensor:
         """Magnitude (c, f, n) → masks (s, c, f, n), which add up to 1."""
-        n_sources, n_bins, n_components = self.dictionaries.shape
-        sounds = self.dictionaries.transpose(0, 1).reshape(n_bins, -1)
-        data = magnitude.transpose(0, 1).flatten(1)  # the channels one after another
-        _, activations, _ = nmf(data, sounds.shape[1], self.beta, self.n_iter, sounds)
-        scores = activations.reshape(n_sources, n_components, -1)
-        models = (self.dictionaries / self.dictionaries.sum(dim=1, keepdim=True)) @ scores + EPSILON
+        data = rearrange(magnitude, "c f n -> f (c n)")
+        sounds = rearrange(self.dictionaries, "s f k -> f (s k)")
+        sounds = sounds / sounds.sum(dim=0)
+        given = data, sounds.shape[1], self.beta, self.n_iter, sounds
+        _, activations, _ = nmf(*given)
+        s, c = len(self.sources), len(magnitude)
+        scores = rearrange(activations, "(s k) n -> s k n", s=s)
+        sounds = rearrange(sounds, "f (s k) -> s f k", s=s)
+        models = sounds @ scores + EPSILON
         masks = models / models.sum(dim=0)
-        return masks.reshape(n_sources, n_bins, *magnitude.shape[::2]).transpose(1, 2)
+        return rearrange(masks, "s f (c n) -> s c f n", c=c)
+
+
+def learnt_nmf() -> SupervisedNMF:
+    """The separator with the committed dictionaries."""
+    return SupervisedNMF(load_file(DICTIONARIES)["sounds"].float())

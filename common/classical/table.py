@@ -6,12 +6,16 @@ from collections.abc import Callable
 
 from common.classical.background import BackgroundSeparator
 from common.classical.hpss import HPSS
+from common.classical.nmf import SupervisedNMF, learnt_nmf
 from common.classical.repetition import FT2D, Repet, RepetSim
+from common.classical.rpca import RPCA
 
-METHODS: dict[str, Callable[[], BackgroundSeparator | HPSS]] = {
+METHODS: dict[str, Callable[[], BackgroundSeparator | HPSS | SupervisedNMF]] = {
     "repet": lambda: BackgroundSeparator(Repet()),
     "repet-sim": lambda: BackgroundSeparator(RepetSim()),
     "ft2d": lambda: BackgroundSeparator(FT2D()),
     "hpss": HPSS,
+    "nmf": learnt_nmf,
+    "rpca": lambda: BackgroundSeparator(RPCA(), segment=30.0),
 }
-"""Each makes a separator that needs no training."""
+"""Each makes a separator that is ready: NMF brings the sounds that it has learnt."""

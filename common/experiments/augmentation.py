@@ -1,0 +1,160 @@
+"""Does augmentation help? One small net, one number of steps, eight diets, three seeds.
+
+First on few songs, of which the net can learn parts by heart; then nothing against everything on
+six times as many. `python -m common.experiments.augmentation` rewrites
+book/results/augmentation.json, a row at a time; a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import platform
+import time
+from dataclasses import asdict, replace
+
+import torch
+
+from common import SAMPLE_RATE, SOURCES
+from common.augmentation import write_versions
+from common.data import (
+    NO_AUGMENT,
+    SONG_SETS,
+    Augment,
+    Excerpts,
+    embedded_songs,
+    embedded_tracks,
+    real_excerpt,
+    songs_folder,
+)
+from common.evaluation import sdr
+from common.experiments.rows import RESULTS, run_rows
+from common.losses import PhaseSensitiveObjective
+from common.models.mask_inference import MaskInference
+from common.musdb_folder import TrackOnDisk, open_database
+from common.recipes import BENCH_STFT
+from common.separation import MaskSeparator, separate
+from common.songs.dataset import generator_hash, set_hash
+from common.tracks import Track
+from common.training import TrainConfig, ValidationLoss, fit
+
+SONGS = {"few": ("live", 8), "many": ("zoo", 48)}
+"""How many training songs, and of which set."""
+
+PITCHES = [(-2.0, 1.0), (-1.0, 1.0), (1.0, 1.0), (2.0, 1.0)]
+TEMPOS = [(0.0, 0.88), (0.0, 1.12)]
+"""Pre-rendered versions of each song: (semitones, rate)."""
+
+EVERYTHING = Augment()
+CONDITIONS: dict[str, tuple[Augment, list[tuple[float, float]]]] = {
+    "none": (NO_AUGMENT, []),
+    "remix": (replace(NO_AUGMENT, remix=EVERYTHING.remix), []),
+    "gain": (replace(NO_AUGMENT, gain=EVERYTHING.gain), []),
+    "pitch": (NO_AUGMENT, PITCHES),
+    "tempo": (NO_AUGMENT, TEMPOS),
+    "polarity": (replace(NO_AUGMENT, flip_polarity=True), []),
+    "channels": (replace(NO_AUGMENT, swap_channels=True), []),
+    "all": (EVERYTHING, [*PITCHES, *TEMPOS]),
+}
+"""What a net is trained with: changes on the fly, and versions rendered beforehand."""
+
+CONFIG = TrainConfig(steps=1500, batch_size=4, learning_rate=3e-3, validate_every=300)
+SECONDS = 1.0
+SEEDS = [0, 1, 2]
+
+
+@functools.cache
+def originals(songs: str) -> list[Track]:
+    """The training songs as they were made."""
+    name, limit = SONGS[songs]
+    return embedded_tracks("train", limit=limit, songs=SONG_SETS[name])
+
+
+@functools.cache
+def versions(songs: str) -> list[TrackOnDisk]:
+    """The same at other pitches and tempos, rendered on first use beside the songs."""
+    made_from = songs_folder(SONG_SETS[SONGS[songs][0]])
+    root = made_from.with_name(f"{made_from.name}-versions-{SONGS[songs][1]}")
+    write_versions(originals(songs), [*PITCHES, *TEMPOS], root)
+    entries = open_database(root, "train") + open_database(root, "valid")
+    return [TrackOnDisk(entry, SAMPLE_RATE) for entry in entries]
+
+
+def diet(songs: str, condition: str) -> list[Track | TrackOnDisk]:
+    """The tracks that a condition draws excerpts from: every song as often as every other."""
+    changes = CONDITIONS[condition][1]
+    endings = tuple(f"({semitones:+g} semitones, {rate:g} x)" for semitones, rate in changes)
+    chosen = [t for t in versions(songs) if t.entry.name.endswith(endings)] if changes else []
+    return [*originals(songs), *sorted(chosen, key=lambda track: track.entry.name)]
+
+
+def mean_sdr(separator: MaskSeparator, tracks: list[Track]) -> dict[str, float]:
+    """SDR of every stem in dB, averaged over the tracks in which it sounds."""
+    ratios = [sdr(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
+    return dict(zip(SOURCES, torch.stack(ratios).nanmean(dim=0).tolist(), strict=True))
+
+
+def measure(key: dict) -> dict:
+    """Train on one diet from one seed; losses, and mean SDR per stem in dB on songs of each kind.
+
+    "valid" is for choosing; "test" and "excerpt" are for reporting only.
+    """
+    changes, seed = CONDITIONS[key["condition"]][0], key["seed"]
+    tracks = diet(key["songs"], key["condition"])
+    held_out = embedded_tracks("valid", songs=SONG_SETS["live"])
+    objective = PhaseSensitiveObjective(BENCH_STFT)
+    torch.manual_seed(seed)
+    net = MaskInference(hidden_size=64, dropout=0.0)
+    plain = {"augment": NO_AUGMENT, "n_channels": 1}
+    losses = {
+        name: ValidationLoss(objective, Excerpts(songs, SECONDS, 99, **plain), n_excerpts=64)
+        for name, songs in {"train": originals(key["songs"]), "valid": held_out}.items()
+    }
+    curve = []
+
+    def validate(net: MaskInference) -> float:
+        curve.append({name: loss(net) for name, loss in losses.items()})
+        return curve[-1]["valid"]
+
+    excerpts = Excerpts(tracks, SECONDS, seed, changes, n_channels=1)
+    begin = time.perf_counter()
+    fit(net, objective, excerpts, replace(CONFIG, seed=seed), validate)
+    seconds = time.perf_counter() - begin
+    separator = MaskSeparator(net.cpu(), BENCH_STFT).eval()
+    judged = {
+        "train": originals(key["songs"])[:8],
+        "valid": held_out,
+        "test": embedded_tracks("test", songs=SONG_SETS["live"]),
+        "excerpt": [real_excerpt()],
+    }
+    found = {name: mean_sdr(separator, songs) for name, songs in judged.items()}
+    return {"sdr": found, "losses": curve, "tracks": len(tracks), "seconds": round(seconds)}
+
+
+def main() -> None:
+    """Fill in the rows that are missing."""
+    songs = embedded_songs(SONG_SETS["live"])
+    about = {
+        "generator_hash": generator_hash(),
+        "test_hash": set_hash(songs, "test"),
+        "songs": {name: count for name, (_, count) in SONGS.items()},
+        "conditions": {name: asdict(c[0]) | {"versions": c[1]} for name, c in CONDITIONS.items()},
+        "steps": CONFIG.steps,
+        "batch_size": CONFIG.batch_size,
+        "seconds_per_excerpt": SECONDS,
+        "net": "MaskInference(hidden_size=64, dropout=0), each bin normalised",
+        "objective": "phase-sensitive error",
+        "hardware": platform.machine(),
+    }
+    keys = [
+        {"songs": songs, "condition": condition, "seed": seed}
+        for seed in SEEDS
+        for songs, conditions in {"few": list(CONDITIONS), "many": ["none", "all"]}.items()
+        for condition in conditions
+    ]
+    about = json.loads(json.dumps(about))  # as it will be read back: no tuples
+    run_rows(RESULTS / "augmentation.json", about, keys, measure)
+
+
+if __name__ == "__main__":
+    main()

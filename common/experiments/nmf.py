@@ -1,0 +1,99 @@
+"""How many sounds a dictionary should hold, and by which divergence they are learnt.
+
+`python -m common.experiments.nmf` rewrites book/results/nmf.json, a row at a time, on songs that
+serve nothing else, and then common/classical/dictionaries.safetensors, the sounds that the
+command line uses.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from common import SOURCES
+from common.classical.nmf import (
+    DICTIONARIES,
+    SupervisedNMF,
+    beta_divergence,
+    nmf,
+    sounding_frames,
+)
+from common.data import SONG_SETS, SongSet, embedded_songs, embedded_tracks, load_tracks
+from common.evaluation import evaluate
+from common.experiments.rows import RESULTS, run_rows
+from common.files import write_tensors
+from common.songs.dataset import generator_hash
+from common.stft import STFT
+
+VALIDATION = SongSet(n_train=10, n_test=0, seconds=12.0, seed=2)
+"""Songs on which the rows are compared."""
+
+SIZES, BETAS, SEEDS = [2, 8, 32, 128], [2, 1, 0], [0, 1, 2]
+CHOSEN = {"components": 32, "beta": 1}
+
+
+def dictionaries(n_components: int, beta: float, seed: int = 0, n_iter: int = 100) -> Tensor:
+    """Sounds of all stems, (s, f, k), learnt from the training songs of the live scale."""
+    tracks = embedded_tracks("train", songs=SONG_SETS["live"])
+    learnt = [
+        nmf(sounding_frames(tracks, source, STFT()), n_components, beta, n_iter, seed=seed)[0]
+        for source in SOURCES
+    ]
+    return torch.stack(learnt)
+
+
+def misfits(sounds: Tensor, beta: float) -> tuple[float, float]:
+    """How badly the vocals' sounds (f, k) explain unseen vocals, and how badly all the rest.
+
+    Each is the divergence as a share of that of the best constant.
+    """
+    tracks = load_tracks(embedded_songs(VALIDATION), "train")
+    found = []
+    for sources in (["vocals"], ["drums", "bass", "other"]):
+        frames = [sounding_frames(tracks, source, STFT(), n_each=50) for source in sources]
+        data = torch.cat(frames, dim=1) + 1e-8
+        _, activations, losses = nmf(data, 1, beta, 60, sounds)
+        flat = data.mean(dim=0).expand_as(data)
+        found.append(losses[-1] / beta_divergence(data, flat, beta).item())
+    return found[0], found[1]
+
+
+def measure(key: dict) -> dict:
+    """One size and one divergence: SDR per stem on the validation songs, and misfits."""
+    begin = time.perf_counter()
+    sounds = dictionaries(key["components"], key["beta"], key["seed"])
+    seconds = time.perf_counter() - begin
+    root = embedded_songs(VALIDATION)
+    tracks = load_tracks(root, "train") + load_tracks(root, "valid")
+    results = evaluate(SupervisedNMF(sounds, key["beta"]), tracks, progress=False)
+    own, others = misfits(sounds[SOURCES.index("vocals")], key["beta"])
+    return {
+        "sdr": results["median"]["sdr"],
+        "misfit_vocals": own,
+        "misfit_others": others,
+        "learning_seconds": round(seconds, 1),
+    }
+
+
+def main() -> None:
+    """Fill in the rows that are missing, and write the dictionaries that were chosen."""
+    about = {
+        "generator_hash": generator_hash(),
+        "training_songs": len(embedded_tracks("train", songs=SONG_SETS["live"])),
+        "validation_songs": VALIDATION.n_train,
+    }
+    keys = [
+        {"components": size, "beta": beta, "seed": seed}
+        for seed in SEEDS
+        for beta in BETAS
+        for size in SIZES
+    ]
+    run_rows(RESULTS / "nmf.json", about, keys, measure)
+    sounds = dictionaries(CHOSEN["components"], CHOSEN["beta"])
+    write_tensors(DICTIONARIES, {"sounds": sounds.half()}, {"from": "common.experiments.nmf"})
+
+
+if __name__ == "__main__":
+    main()
