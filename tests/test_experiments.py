@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from common.evaluation import evaluate_track
 from common.experiments import nmf
 from common.experiments.rows import RESULTS, run_rows
 from common.experiments.song_variety import SEEDS, STEPS, varieties
+from common.experiments.zoo import stopwatch
 from common.files import write_json, write_whole
 from common.songs.dataset import generator_hash
 from common.songs.score import Variety
@@ -39,6 +41,19 @@ def test_other_facts_throw_old_rows_away(tmp_path):
     path = tmp_path / "rows.json"
     run_rows(path, {"v": 1}, [{"n": 1}], lambda key: {"x": 1})
     assert run_rows(path, {"v": 2}, [{"n": 1}], lambda key: {"x": 2}) == [{"n": 1, "x": 2}]
+
+
+def test_a_stopwatch_goes_on_where_a_killed_run_stopped(tmp_path):
+    path = tmp_path / "runs" / "seconds.json"
+    with stopwatch(path, every=0.01) as seconds:
+        while not path.exists():  # written while the run goes on, not only at its end
+            time.sleep(0.01)
+        first = seconds()
+    write_json(path, 100.0)
+    with pytest.raises(KeyboardInterrupt), stopwatch(path) as seconds:
+        assert seconds() >= 100
+        raise KeyboardInterrupt
+    assert first > 0 and 100 <= json.loads(path.read_text()) < 200
 
 
 def test_generators_grow_side_by_side():

@@ -16,7 +16,7 @@ def update_sounds(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
     """Exercise 1: one multiplicative step for the sounds."""
     data, sounds, activations = _noise(6, 9), _noise(6, 3, seed=1), _noise(3, 9, seed=2)
     kept = data.clone(), sounds.clone(), activations.clone()
-    got = function(data, sounds, activations)
+    got = _tensor(function(data, sounds, activations))
     same = all(torch.equal(a, b) for a, b in zip((data, sounds, activations), kept, strict=True))
     expect(same, "Leave what you are given as it is, and return something new.")
     expect(tuple(got.shape) == (6, 3), f"Sounds are (f, k), here (6, 3), not {tuple(got.shape)}.")
@@ -50,7 +50,7 @@ def growth(function: Callable[[float, float], float]) -> str:
 def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tensor]) -> str:
     """Exercise 3: masks from components with owners."""
     sounds, activations = _noise(5, 4), _noise(4, 7, seed=1)
-    masks = function(sounds, activations, [0, 2, 0, 2], 3)
+    masks = _tensor(function(sounds, activations, [0, 2, 0, 2], 3))
     expect(tuple(masks.shape) == (3, 5, 7), f"Masks are (s, f, n), not {tuple(masks.shape)}.")
     expect(torch.isfinite(masks).all(), "There is a number that is none: what is 0 / 0?")
     expect(masks[1].abs().max() < 1e-6, "The second source owns nothing.")
@@ -60,6 +60,9 @@ def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tens
     expect(not torch.allclose(masks[0], power, atol=1e-3), "Share out magnitudes, not energies.")
     hint = "A mask is what the source's own components explain, over what all of them explain."
     expect_close(masks[0], first / (sounds @ activations), hint, 1e-3)
+    other = _tensor(function(sounds, activations, [1, 1, 1, 0], 2))
+    right = sounds[:, [3]] @ activations[[3]] / (sounds @ activations)
+    expect_close(other[0], right, "With other owners it goes wrong: do you use `owners`?", 1e-3)
     return f"The first source gets {masks[0].mean():.0%} of the toy, and all of it is shared out."
 
 
@@ -68,7 +71,7 @@ def sparse_step(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> 
     """Exercise 4: a step with a price on activations."""
     data, sounds, activations = _noise(6, 9), _noise(6, 8, seed=1), _noise(8, 9, seed=2)
     kept = activations.clone()
-    got = function(data, sounds, activations, 0.0)
+    got = _tensor(function(data, sounds, activations, 0.0))
     expect(torch.equal(activations, kept), "Leave the activations that you are given as they are.")
     expect_close(
         got, update_activations(data, sounds, activations, 1), "With weight 0 it is the plain step."
@@ -76,14 +79,20 @@ def sparse_step(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> 
     for weight in (0.5, 2.0):
         right = got * sounds.sum(dim=0)[:, None] / (sounds.sum(dim=0)[:, None] + weight)
         hint = "The price has the derivative `weight` in every entry, and it joins the push."
-        expect_close(function(data, sounds, activations, weight), right, hint, 1e-3)
+        found = _tensor(function(data, sounds, activations, weight))
+        expect_close(found, right, hint, 1e-3)
     for _ in range(300):
-        activations = function(data, sounds, activations, 0.5)
+        activations = _tensor(function(data, sounds, activations, 0.5))
     plain = kept
     for _ in range(300):
-        plain = function(data, sounds, plain, 0.0)
+        plain = _tensor(function(data, sounds, plain, 0.0))
     few, many = _active(activations), _active(plain)
     return f"With a price {few:.0%} of the activations matter, without one {many:.0%}."
+
+
+def _tensor(answer: object) -> Tensor:
+    """What came back, as a float32 tensor: arrays and other precisions are right as well."""
+    return torch.as_tensor(answer).detach().float()
 
 
 def _active(activations: Tensor) -> float:

@@ -28,7 +28,8 @@ def fast_ica(
 
     mixtures: (c, t) → sources (c, t) of unit power, and the unmixing matrix
     (c, c). Turns the whitened mixtures until each is as far from Gaussian as
-    it gets. Raises ValueError as `whiten`. Hyvärinen 1999, eq. 20 and 26.
+    it gets. Raises ValueError as `whiten`. Hyvärinen 1999, with
+    symmetric decorrelation.
     """
     white, whitening = whiten(mixtures)
     generator = torch.Generator().manual_seed(seed)

@@ -27,8 +27,8 @@ def beta_divergence(data: Tensor, model: Tensor, beta: float) -> Tensor:
     """How badly a model fits: the sum over all entries of two matrices.
 
     data, model: positive, of one shape. beta 2: half the squared (Euclidean)
-    distance; 1: Kullback-Leibler; 0: Itakura-Saito. Févotte and Idier 2011,
-    eq. 2. Raises ValueError for any other beta.
+    distance; 1: Kullback-Leibler; 0: Itakura-Saito. Févotte and Idier 2011.
+    Raises ValueError for any other beta.
     """
     if beta == 2:
         return 0.5 * (data - model).square().sum()
@@ -47,7 +47,7 @@ def update_activations(
 
     data: (f, n), sounds: (f, k), activations: (k, n) → (k, n). The divergence
     never grows; for Itakura-Saito that takes the square root of the step.
-    Févotte and Idier 2011, eq. 41.
+    Févotte and Idier 2011, section 4.
     """
     model = sounds @ activations + EPSILON
     pull = sounds.T @ (data * model ** (beta - 2))
@@ -68,16 +68,17 @@ def nmf(
 
     data: (f, n), linear → sounds (f, k) of unit sum, activations (k, n), and
     the divergence before and after every step. With `sounds` given they stay
-    as they are, and only the activations are found. Lee and Seung 2001.
+    as they are (and `n_components` is theirs); only activations are found. Lee
+    and Seung 2001.
     """
     data = data + EPSILON
     generator = torch.Generator().manual_seed(seed)
     fixed = sounds is not None
     if not fixed:
         shape = len(data), n_components
-        sounds = torch.rand(shape, generator=generator) + 0.1
+        sounds = torch.rand(shape, generator=generator).to(data) + 0.1
     shape = sounds.shape[1], data.shape[1]
-    activations = torch.rand(shape, generator=generator) + 0.1
+    activations = torch.rand(shape, generator=generator).to(data) + 0.1
     activations *= data.mean() / (sounds @ activations).mean()
     losses = []
     for step in range(n_iter + 1):

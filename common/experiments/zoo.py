@@ -11,7 +11,10 @@ import argparse
 import json
 import platform
 import shutil
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,6 +30,32 @@ from common.songs.dataset import generator_hash, set_hash
 
 COMPARED = ("mixture", "static-filter", "ideal-ratio-mask")
 """The bounds that a model card shows beside the model."""
+
+
+@contextmanager
+def stopwatch(path: Path, every: float = 10.0) -> Iterator[Callable[[], float]]:
+    """Count seconds over runs, in a file that is rewritten every few seconds.
+
+    A run that is killed loses `every` seconds at most. Gives a function that returns the sum.
+    """
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else 0.0
+    begin, ended = time.perf_counter(), threading.Event()
+
+    def seconds() -> float:
+        return before + time.perf_counter() - begin
+
+    def write() -> None:
+        while not ended.wait(every):
+            write_json(path, seconds())
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    try:
+        yield seconds
+    finally:
+        ended.set()
+        writer.join()
+        write_json(path, seconds())
 
 
 def real_time_factor(name: str | Path, seconds: float = 30.0) -> float:
@@ -89,15 +118,9 @@ def main() -> None:
     arguments.add_argument("name")
     name = arguments.parse_args().name
     folder = Path("runs") / f"{name}-zoo"
-    clock = folder / "seconds.json"
-    spent = json.loads(clock.read_text(encoding="utf-8")) if clock.exists() else 0.0
-    begin = time.perf_counter()
-    try:
+    with stopwatch(folder / "seconds.json") as seconds:
         weights = train(name, "zoo", folder=folder, resume=True)
-    finally:
-        spent += time.perf_counter() - begin
-        write_json(clock, spent)
-    card = make_card(name, weights, spent)
+    card = make_card(name, weights, seconds())
     CHECKPOINTS.mkdir(exist_ok=True)
     shutil.copy(weights, CHECKPOINTS / f"{name}.safetensors")
     write_json(CHECKPOINTS / f"{name}.json", card)
