@@ -18,6 +18,7 @@ from common.errors import UsageError
 from common.masks import apply_mask
 from common.recordings import StemWriter, open_recording
 from common.stft import STFT
+from common.wiener import wiener_filter
 
 OVERLAP = 0.25
 """How much of a segment is shared with the next one, and cross-faded."""
@@ -60,6 +61,29 @@ class MaskSeparator(nn.Module):
         spectrum = self.stft(mixture)
         stems = apply_mask(self.net(spectrum.abs()), spectrum)
         return self.stft.inverse(stems, mixture.shape[-1])
+
+
+class WienerSeparator(MaskSeparator):
+    """Separate with a mask net, and refine all stems together by where they stand.
+
+    mixture: (b, c, t) → stems: (b, s, c, t). n_iter: how often the filter is re-estimated;
+    n_frames: for how long a source is taken to stand still. Stöter et al. 2019.
+    """
+
+    def __init__(self, *settings, n_iter: int = 1, n_frames: int = 300, **more):
+        super().__init__(*settings, **more)
+        self.n_iter, self.n_frames = n_iter, n_frames
+
+    @torch.inference_mode()
+    def forward(self, mixture: Tensor) -> Tensor:
+        spectrum = self.stft(mixture)
+        magnitude = spectrum.abs()
+        estimates = apply_mask(self.net(magnitude), magnitude)
+        stems = [
+            wiener_filter(y, x, self.n_iter, self.n_frames)
+            for y, x in zip(estimates, spectrum, strict=True)
+        ]
+        return self.stft.inverse(torch.stack(stems), mixture.shape[-1])
 
 
 class TwoStems(nn.Module):

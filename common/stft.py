@@ -13,13 +13,16 @@ from torch.nn import functional
 class STFT:
     """Short-time Fourier transform and its inverse, with a periodic Hann window.
 
-    n_fft: window and transform length in samples; hop_length: step between frames in samples.
+    n_fft: window and transform length in samples; hop_length: step between frames in samples;
+    pad_mode: what stands before the first sample and after the last, "constant" for silence or
+    "reflect" for the audio backwards.
     Any real audio `(..., t)` comes back exactly from `stft.inverse(stft(audio), t)` as long as
     windows overlap by half or more. Allen and Rabiner 1977; Griffin and Lim 1984, eq. 6.
     """
 
     n_fft: int = 2048
     hop_length: int = 512
+    pad_mode: str = "constant"
 
     @property
     def n_bins(self) -> int:
@@ -43,7 +46,7 @@ class STFT:
             self.hop_length,
             window=self.window(audio),
             center=True,
-            pad_mode="constant",
+            pad_mode=self.pad_mode,
             return_complex=True,
         )
         return spectrum.reshape(*leading, *spectrum.shape[-2:])
