@@ -23,6 +23,7 @@ from common.errors import UsageError
 from common.files import check_place, write_json, write_tensors
 from common.losses import MaskObjective, PhaseSensitiveObjective
 from common.models.mask_inference import MaskInference
+from common.models.unet import UNet
 from common.musdb_folder import training_tracks
 from common.scale import scale as scale
 from common.separation import MaskSeparator, Separator
@@ -75,6 +76,26 @@ def _mask_inference(
     )
 
 
+def _unet(
+    seconds: float,
+    config: TrainConfig,
+    songs: SongSet,
+    stft: STFT = BENCH_STFT,
+    sample_rate: int = SAMPLE_RATE,
+    objective: type = PhaseSensitiveObjective,
+    **size: object,
+) -> Recipe:
+    return Recipe(
+        net=partial(UNet, **size),
+        objective=objective(stft),
+        separator=partial(MaskSeparator, stft=stft, sample_rate=sample_rate),
+        seconds=seconds,
+        config=config,
+        songs=songs,
+        sample_rate=sample_rate,
+    )
+
+
 RECIPES: dict[str, dict[str, Recipe]] = {
     "mask-inference": {
         "smoke": _mask_inference(
@@ -109,6 +130,42 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             sample_rate=44100,
             hidden_size=600,
             n_layers=4,
+        ),
+    },
+    "unet": {
+        "smoke": _unet(
+            1.0, TrainConfig(steps=8, batch_size=2), SONG_SETS["smoke"], channels=(4, 8, 8)
+        ),
+        "live": _unet(
+            1.0,
+            TrainConfig(steps=150, batch_size=4, learning_rate=3e-3),
+            SONG_SETS["live"],
+            channels=(8, 16, 32, 64, 64),
+            dropout=0.0,
+            power=0.3,
+        ),
+        "live-gpu": _unet(
+            3.0,
+            TrainConfig(steps=600, batch_size=16),
+            SONG_SETS["live"],
+            power=0.3,
+        ),
+        "zoo": _unet(
+            2.0,
+            TrainConfig(steps=10_000, batch_size=8, learning_rate=2e-3, validate_every=1000),
+            SONG_SETS["zoo"],
+            channels=(8, 16, 32, 64, 128, 128),
+            dropout=0.1,
+            power=0.3,
+        ),
+        # Jansson's transform and training loss; one net for the four sources of MUSDB18.
+        "paper": _unet(
+            12.0,
+            TrainConfig(steps=200_000, batch_size=16, validate_every=2000, save_every=2000),
+            SONG_SETS["zoo"],
+            STFT(1024, 768),
+            sample_rate=8192,
+            objective=MaskObjective,
         ),
     },
 }

@@ -33,7 +33,7 @@ LAYER = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 NOTEBOOKS_ONLY = set(LAYERS[-1])
 
 # The chapters' order: a model may build on a file before it, never on one after it.
-MODELS = ("mask_inference", "open_unmix")
+MODELS = ("mask_inference", "unet", "open_unmix")
 
 
 def imported_by(node: ast.AST, package: str = "common") -> Iterator[str]:
