@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 
 import jams
 import librosa
@@ -294,6 +295,11 @@ def test_the_table_of_augmentation_is_whole_and_todays():
     found = json.loads((RESULTS / "augmentation.json").read_text(encoding="utf-8"))
     assert found["about"]["generator_hash"] == generator_hash()
     assert found["about"]["steps"] == augmentation.CONFIG.steps
+    changes = {
+        name: asdict(changes) | {"versions": versions}
+        for name, (changes, versions) in augmentation.CONDITIONS.items()
+    }
+    assert found["about"]["conditions"] == json.loads(json.dumps(changes))
     rows = [(row["songs"], row["condition"], row["seed"]) for row in found["rows"]]
     few = [("few", name, seed) for name in augmentation.CONDITIONS for seed in augmentation.SEEDS]
     many = [("many", name, seed) for name in ("none", "all") for seed in augmentation.SEEDS]
@@ -311,6 +317,18 @@ def test_the_table_of_augmentation_is_whole_and_todays():
         ("event_gain", lambda loudness, snr, ref_db=-26: 10 ** ((loudness - ref_db - snr) / 20)),
         ("event_gain", lambda loudness, snr, ref_db=-26: 10 ** ((ref_db + snr - loudness) / 20)),
         ("event_gain", lambda loudness, snr, ref_db=-26: 10 ** ((-26 - max(loudness, -70)) / 20)),
+        (
+            "event_gain",  # silence alone, not what is nearly silent
+            lambda loudness, snr, ref_db=-26: (
+                10 ** ((ref_db + snr - (-70 if loudness == -math.inf else loudness)) / 20)
+            ),
+        ),
+        (
+            "event_gain",  # a limit on the gain
+            lambda loudness, snr, ref_db=-26: 10 ** (min(ref_db + snr - loudness, 44) / 20),
+        ),
+        ("predict", lambda at, for_, stretch, whole: for_ * stretch),
+        ("predict", lambda at, for_, stretch, whole: (at, at + for_ * stretch)),
         ("predict", lambda at, for_, stretch, whole: (at, for_ * stretch)),
         ("predict", lambda at, for_, stretch, whole: (at, min(for_ * stretch, whole - at))),
         ("predict", lambda at, for_, stretch, whole: (at, for_ / stretch)),
@@ -338,7 +356,22 @@ def test_the_table_of_augmentation_is_whole_and_todays():
                 (target * 2.0**k / tempo for k in range(-4, 5)), key=lambda rate: abs(rate - 1)
             ),
         ),
+        (
+            "grid_rate",  # too few powers of two
+            lambda tempo, target: min(
+                (target * 2.0**k / tempo for k in range(-3, 4)),
+                key=lambda rate: abs(math.log(rate)),
+            ),
+        ),
         ("polarity_change", lambda one, other: 2 * other.abs()),
+        (
+            "polarity_change",
+            lambda one, other: ((one + other).abs() ** 2 - (one - other).abs() ** 2).abs(),
+        ),
+        (
+            "polarity_change",  # turns the caller's spectrum upside down
+            lambda one, other: ((one + other).abs() - (one + other.neg_()).abs()).abs(),
+        ),
         ("polarity_change", lambda one, other: (one + other).abs() - (one - other).abs()),
         ("polarity_change", lambda one, other: one + other - (one - other)),
         ("polarity_change", lambda one, other: ((one + other).abs() - one.abs()).abs()),
@@ -347,3 +380,58 @@ def test_the_table_of_augmentation_is_whole_and_todays():
 def test_wrong_answers_of_chapter_9_get_a_hint(name, wrong):
     verdict = getattr(checks.ch09, name)(wrong)
     assert not verdict.passed and "raised" not in verdict.message
+
+
+def gain_in_decibels(loudness, snr, ref_db=-26.0):
+    return ref_db + snr - np.maximum(loudness, -70)
+
+
+def count_mixtures(k, n, s=4, coherent=True, flips=False):
+    return (k * n) ** (1 if coherent else s) * (2**s // 2 if flips else 1)
+
+
+def octaves(tempo, target):
+    return np.float32(np.log2(target) - np.log2(tempo))
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("event_gain", lambda *given: np.float32(10) ** np.float32(gain_in_decibels(*given) / 20)),
+        ("event_gain", lambda *given: np.exp(np.log(10) / 20 * gain_in_decibels(*given))),
+        ("event_gain", lambda *given: 10 ** (torch.tensor([gain_in_decibels(*given)]) / 20)),
+        ("predict", lambda at, for_, f, d: [max(0, min(at, d - for_ * f)), min(d, for_ * f)]),
+        (
+            "predict",
+            lambda at, for_, f, d: np.float32([min(at, d - min(d, for_ * f)), min(d, for_ * f)]),
+        ),
+        (
+            "predict",
+            lambda at, for_, f, d: torch.tensor([min(at, max(0, d - for_ * f)), min(d, for_ * f)]),
+        ),
+        ("n_mixtures", lambda *given, **more: np.int64(count_mixtures(*given, **more))),
+        ("n_mixtures", lambda *given, **more: float(count_mixtures(*given, **more))),
+        ("grid_rate", lambda *tempos: np.exp2(octaves(*tempos) - np.round(octaves(*tempos)))),
+        ("grid_rate", lambda *tempos: 2 ** torch.tensor((octaves(*tempos) + 0.5) % 1 - 0.5)),
+        (
+            "polarity_change",
+            lambda one, other: np.abs(
+                np.abs(one.numpy() + other.numpy()) - np.abs(one.numpy() - other.numpy())
+            ),
+        ),
+        (
+            "polarity_change",
+            lambda one, other: ((one + other).abs() - (one - other).abs()).abs().double(),
+        ),
+        (
+            "polarity_change",
+            lambda one, other: (
+                torch.maximum((one + other).abs(), (one - other).abs())
+                - torch.minimum((one + other).abs(), (one - other).abs())
+            ),
+        ),
+    ],
+)
+def test_right_answers_of_chapter_9_pass_in_any_form(name, right):
+    verdict = getattr(checks.ch09, name)(right)
+    assert verdict.passed, verdict.message
