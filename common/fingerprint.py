@@ -34,8 +34,10 @@ def spectral_peaks(magnitude: Tensor, per_frame: float = 0.5) -> Tensor:
 
     Each row is a frame and a bin; at most `per_frame` peaks a frame are kept.
     """
-    margins = [width // 2 for width in NEIGHBOURHOOD]
-    highest = functional.max_pool2d(magnitude[None], NEIGHBOURHOOD, 1, margins)
+    height, width = NEIGHBOURHOOD  # first along one axis, then the other
+    tall, wide = (height, 1), (1, width)
+    highest = functional.max_pool2d(magnitude[None], tall, 1, (height // 2, 0))
+    highest = functional.max_pool2d(highest, wide, 1, (0, width // 2))
     is_peak = (magnitude == highest[0]) & (magnitude > 0)
     bins, frames = is_peak.nonzero().T
     n_kept = min(round(per_frame * magnitude.shape[-1]), len(bins))

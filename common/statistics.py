@@ -70,19 +70,17 @@ def gated_loudness(powers: Tensor) -> float:
     if len(powers) < 4:
         return -torch.inf
     blocks = powers.double().unfold(0, 4, 1).mean(dim=-1)
-    for step in ("absolute", "relative"):
-        loudness = -0.691 + 10 * torch.log10(blocks)
-        mean = -0.691 + 10 * torch.log10(blocks.mean())
-        least = -70.0 if step == "absolute" else mean - 10
-        blocks = blocks[loudness > least]
-        if not len(blocks):
-            return -torch.inf
+    blocks = blocks[-0.691 + 10 * torch.log10(blocks) > -70]
+    if not len(blocks):
+        return -torch.inf
+    blocks = blocks[blocks > blocks.mean() / 10]
     return (-0.691 + 10 * torch.log10(blocks.mean())).item()
 
 
 def integrated_loudness(audio: Tensor, sample_rate: int) -> float:
     """Integrated loudness in LUFS of mono or stereo audio (c, t).
 
+    Mono counts as one channel: the same wave in both ears reads 3 LU more.
     -inf for silence and for less than 0.4 s. ITU-R BS.1770-4.
     """
     sections = k_weighting(sample_rate)
@@ -113,31 +111,35 @@ def track_statistics(
     """Measure a track in blocks of so many seconds (a multiple of 0.1).
 
     A tenth of a second is silent where its level is under `floor` dB of full
-    scale. Mono tracks are measured as stereo with equal channels.
+    scale. Under 0.2 s there is no spectrum: NaN.
     """
     rate, names = track.sample_rate, track.source_names
     sections = k_weighting(rate)
-    memory = np.zeros((len(sections), len(names) + 1, 2, 2))
+    channels = len(track.read(0, 0, rate))
+    memory = np.zeros((len(sections), len(names) + 1, channels, 2))
+    rest = torch.zeros(len(names) + 1, channels, 0).double()
     weighted, plain, sides, spectra = [], [], [], []
     length = round(seconds / HOP) * round(HOP * rate)
     for first in range(0, track.n_samples, length):
         block = [track.read(s, first, length) for s in range(len(names))]
-        stems = torch.stack(block).double().expand(-1, 2, -1)
+        stems = torch.stack(block).double()
         stems = torch.cat([stems, stems.sum(dim=0, keepdim=True)])
         heard, memory = signal.sosfilt(sections, stems.numpy(), zi=memory)
         weighted.append(hop_powers(torch.from_numpy(heard), rate).sum(dim=1))
         plain.append(hop_powers(stems, rate).mean(dim=1))
-        left, right = stems.unbind(dim=1)
+        left, right = stems[:, 0], stems[:, -1]  # the same one for mono
         both = torch.stack([left + right, left - right])
         sides.append(both.square().sum(dim=-1))
-        spectra.append(frame_powers(stems, rate))
+        rest = torch.cat([rest, stems], dim=-1)  # a window crosses the edge
+        spectra.append(frame_powers(rest, rate))
+        rest = rest[..., spectra[-1].shape[-1] * (round(WINDOW * rate) // 2) :]
     level = 10 * torch.log10(torch.cat(plain, dim=-1))  # (s, n)
     mid, side = torch.stack(sides).sum(dim=0)
     powers = torch.cat(weighted, dim=-1)
     return TrackStatistics(
         (*names, "mixture"),
         rate,
-        torch.tensor([gated_loudness(power) for power in powers]).double(),
+        torch.tensor([gated_loudness(p) for p in powers], dtype=torch.double),
         (level < floor).double().mean(dim=-1),
         10 * torch.log10(side / mid),
         torch.cat(spectra, dim=-1).mean(dim=-1),
@@ -161,8 +163,8 @@ def third_octaves(power: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
     (..., k). Bands begin at 40 Hz, where each holds a bin at least.
     """
     frequencies = torch.linspace(0, sample_rate / 2, power.shape[-1])
-    steps = torch.arange(int(3 * np.log2(sample_rate / 2 / 40 / 2 ** (1 / 6))) + 1)
-    centres = 40 * 2 ** (steps / 3)
+    n_bands = int(3 * np.log2(sample_rate / 2 / 40 / 2 ** (1 / 6))) + 1
+    centres = 40 * 2 ** (torch.arange(n_bands) / 3)
     low, high = centres * 2 ** (-1 / 6), centres * 2 ** (1 / 6)
     inside = (frequencies >= low[:, None]) & (frequencies < high[:, None])
     levels = power @ inside.to(power).T / power.sum(dim=-1, keepdim=True)

@@ -104,6 +104,9 @@ def test_the_table_of_dictionaries_is_whole_and_todays():
     chosen = METHODS["nmf"]()
     assert chosen.dictionaries.shape[-1] == nmf.CHOSEN["components"]
     assert chosen.beta == nmf.CHOSEN["beta"]
+    card = json.loads(nmf.DICTIONARIES.with_suffix(".json").read_text(encoding="utf-8"))
+    assert found["about"].items() <= card.items() and nmf.CHOSEN.items() <= card.items()
+    assert card["shape"] == list(chosen.dictionaries.shape)
 
 
 def test_a_file_is_whole_or_old(tmp_path):

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import random
+import re
 import subprocess
 import sys
+from collections import defaultdict
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +18,13 @@ import pyloudnorm
 import pytest
 import soundfile
 import torch
+import yaml
 
 from common import SAMPLE_RATE, SOURCES
 from common.catalogue import COLUMNS, catalogue_table
 from common.checks import ch08
 from common.data import embedded_songs, embedded_tracks
-from common.fingerprint import landmarks, match
+from common.fingerprint import landmarks, match, spectral_peaks
 from common.musdb_folder import TrackOnDisk, open_database
 from common.statistics import (
     frame_powers,
@@ -127,13 +133,31 @@ def test_blocks_do_not_matter(seconds: float) -> None:
     torch.testing.assert_close(pieces.loudness, whole.loudness)
     torch.testing.assert_close(pieces.silent, whole.silent)
     torch.testing.assert_close(pieces.width, whole.width)
+    torch.testing.assert_close(pieces.spectrum, whole.spectrum)
+
+
+def test_the_spectrum_is_that_of_all_windows_of_the_whole() -> None:
+    track = made_track()
+    windows = frame_powers(track.sources.double(), SAMPLE_RATE)
+    found = track_statistics(track, seconds=0.3)
+    torch.testing.assert_close(found.spectrum[:4], windows.mean(dim=-1))
+    short = Track("short", track.sources[..., : SAMPLE_RATE // 6], SAMPLE_RATE)
+    assert track_statistics(short).spectrum.isnan().all()
 
 
 def test_mono_tracks_are_narrow() -> None:
     track = made_track()
     mono = Track("mono", track.sources[:, :1], SAMPLE_RATE)
     found = track_statistics(mono)
-    assert (found.width[:4] == -torch.inf).all()
+    assert (found.width == -torch.inf).all()
+    for stem, loudness in zip([*mono.sources, mono.mixture], found.loudness, strict=True):
+        assert loudness.item() == pytest.approx(integrated_loudness(stem, SAMPLE_RATE), abs=1e-6)
+    doubled = Track("doubled", track.sources[:, :1].expand(-1, 2, -1), SAMPLE_RATE)
+    both = track_statistics(doubled)
+    louder = torch.full((5,), 10 * math.log10(2), dtype=torch.double)
+    torch.testing.assert_close(both.loudness - found.loudness, louder)
+    torch.testing.assert_close(both.silent, found.silent)
+    torch.testing.assert_close(both.spectrum, found.spectrum)
 
 
 def test_disk_and_memory_agree() -> None:
@@ -143,6 +167,7 @@ def test_disk_and_memory_agree() -> None:
     one, two = track_statistics(in_memory), track_statistics(on_disk, seconds=2.0)
     torch.testing.assert_close(one.loudness, two.loudness)
     torch.testing.assert_close(one.width, two.width)
+    torch.testing.assert_close(one.spectrum, two.spectrum)
 
 
 def test_third_octaves_find_a_tone_and_keep_the_energy() -> None:
@@ -192,6 +217,19 @@ def test_fingerprint_tells_songs_apart() -> None:
                 assert share < 0.02
 
 
+def test_peaks_are_the_highest_around() -> None:
+    magnitude = noise(60, 80).abs()
+    peaks = {tuple(peak.tolist()) for peak in spectral_peaks(magnitude, per_frame=1.0)}
+    expected = {
+        (frame, bin_)
+        for bin_ in range(60)
+        for frame in range(80)
+        if magnitude[bin_, frame]
+        == magnitude[max(0, bin_ - 10) : bin_ + 11, max(0, frame - 7) : frame + 8].max()
+    }
+    assert peaks == expected
+
+
 def test_match_counts_as_brute_force_does() -> None:
     one, other = landmarks(chords(0)[:, : 3 * 22050]), landmarks(chords(0))
     mine, theirs = (one.keys[:, None] == other.keys).nonzero().T
@@ -220,6 +258,17 @@ def test_every_fact_of_the_catalogue_has_a_source() -> None:
     assert len(names) == len(set(names)) >= 20
 
 
+def test_artists_on_both_sides_are_known() -> None:
+    # By the track list, musdb's mus.yaml and the test songs of SiSEC 2018, guests left out.
+    notes = CATALOGUE["notes"]
+    both = notes["musdb18 artists on both sides"]["value"]
+    assert both == ["Hollow Ground", "Skelpolu", "The Long Wait", "Triviul"]
+    tiny = yaml.safe_load(files("musdb").joinpath("configs/mus.yaml").read_text(encoding="utf-8"))
+    artists = {name.split(" - ")[0] for name in tiny["validation_tracks"]}
+    assert {"Skelpolu", "Triviul"} <= artists
+    assert notes["musdb18 validation artists in training"]["value"]["artists"] == len(artists) == 14
+
+
 def test_table_shows_facts_links_and_gaps() -> None:
     page = catalogue_table(CATALOGUE, ("songs",), "Songs & stems")
     assert "Songs &amp; stems" in page
@@ -239,40 +288,274 @@ def test_import_is_light(module: str) -> None:
     assert not {"nussl", "musdb", "librosa", "stempeg", "matplotlib"} & set(loaded)
 
 
-def samples_under(audio: torch.Tensor, rate: int) -> float:
-    return float((audio.abs() < 1e-3).float().mean())
+def silence(
+    power=lambda audio, n: hop_powers(audio, 10 * n).mean(0), floor=None, shift=0.0, hop=None
+):
+    """An answer to exercise 1, right unless some part is exchanged."""
+
+    def answer(audio: torch.Tensor, rate: int, given: float = -60.0, **named: float) -> float:
+        line = (named.get("floor", given) if floor is None else floor) + shift
+        return float((10 * torch.log10(power(audio, hop or rate // 10)) < line).float().mean())
+
+    return answer
 
 
-def twenty_log_of_power(audio: torch.Tensor, rate: int) -> float:
-    return float((20 * torch.log10(hop_powers(audio, rate).mean(0)) < -60).float().mean())
+def pieces(audio: torch.Tensor, n: int) -> torch.Tensor:
+    return audio[:, : audio.shape[-1] // n * n].unflatten(-1, (-1, n))  # (c, pieces, n)
 
 
-def channels_added_first(audio: torch.Tensor, rate: int) -> float:
-    return float((10 * torch.log10(hop_powers(audio.mean(0), rate)) < -60).float().mean())
+def silent_in_numpy(audio: torch.Tensor, sample_rate: int, floor: float = -60.0) -> float:
+    n = sample_rate // 10
+    ends = range(n, audio.shape[-1] + 1, n)
+    rms = [np.sqrt(np.mean(audio.numpy()[:, end - n : end] ** 2)) for end in ends]
+    return np.mean([20 * np.log10(value + 1e-12) < floor for value in rms])
+
+
+def half_silent_piece_counts(audio: torch.Tensor, rate: int, floor: float = -60.0) -> float:
+    n = rate // 10
+    padded = torch.nn.functional.pad(audio, (0, -audio.shape[-1] % n))
+    return silence()(padded, rate, floor)
+
+
+def samples_under(audio: torch.Tensor, rate: int, floor: float = -60.0) -> float:
+    return float((audio.abs() < 10 ** (floor / 20)).float().mean())
+
+
+WRONG_SILENCE = {
+    "samples": (samples_under, "average the squares"),
+    "20 log of a power": (
+        lambda a, r, floor=-60.0: silence()(a, r, floor / 2),
+        "10 log10 of a power",
+    ),
+    "channels added first": (silence(lambda a, n: hop_powers(a.mean(0), 10 * n)), "cancels"),
+    "floor ignored": (silence(floor=-60.0), "`floor`"),
+    "first channel": (silence(lambda a, n: hop_powers(a[0], 10 * n)), "one channel"),
+    "second channel": (silence(lambda a, n: hop_powers(a[1], 10 * n)), "one channel"),
+    "powers summed": (silence(lambda a, n: hop_powers(a, 10 * n).sum(0)), "not a sum"),
+    "louder channel": (silence(lambda a, n: hop_powers(a, 10 * n).amax(0)), "mean over both"),
+    "softer channel": (silence(lambda a, n: hop_powers(a, 10 * n).amin(0)), "one channel"),
+    "mean of decibels": (
+        silence(lambda a, n: hop_powers(a, 10 * n).log().mean(0).exp()),
+        "one channel",
+    ),
+    "peak": (silence(lambda a, n: pieces(a, n).square().amax((0, 2))), "mean over both"),
+    "mean of both peaks": (silence(lambda a, n: pieces(a, n).square().amax(2).mean(0)), "squares"),
+    "mean magnitude": (silence(lambda a, n: pieces(a, n).abs().mean((0, 2)).square()), "squares"),
+    "variance": (silence(lambda a, n: pieces(a, n).var(dim=(0, 2))), "Four tenths"),
+    "-63": (silence(shift=-3.0), "10 log10 of a power"),
+    "-55": (silence(shift=5.0), "10 log10 of a power"),
+    "800 samples": (silence(hop=800), "44.1 kHz"),
+    "last piece": (half_silent_piece_counts, "Leave out"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SILENCE)
+def test_silent_share_names_the_mistake(name: str) -> None:
+    answer, hint = WRONG_SILENCE[name]
+    verdict = ch08.silent_share(answer)
+    assert not verdict.passed
+    assert hint in verdict.message
+
+
+@pytest.mark.parametrize("answer", [silence(), silent_in_numpy])
+def test_silent_share_takes_every_right_answer(answer: object) -> None:
+    verdict = ch08.silent_share(answer)
+    assert verdict.passed, verdict.message
 
 
 def ratio(audio: torch.Tensor) -> torch.Tensor:
     return (audio[0] - audio[1]).square().sum() / audio.sum(0).square().sum()
 
 
+def width_of(measure: object, factor: float = 20.0) -> object:
+    """20 log10 of some measure of side over mid."""
+    return lambda a: float(factor * torch.log10(measure(a[0] - a[1]) / measure(a[0] + a[1])))
+
+
 @pytest.mark.parametrize(
-    ("check", "answer", "hint"),
+    ("answer", "hint"),
     [
-        ("silent_share", samples_under, "average the squares"),
-        ("silent_share", twenty_log_of_power, "of a power"),
-        ("silent_share", channels_added_first, "cancels"),
-        ("side_over_mid", lambda a: float(20 * torch.log10(ratio(a))), "twice"),
-        ("side_over_mid", lambda a: float(-10 * torch.log10(ratio(a))), "no side"),
-        ("side_over_mid", lambda a: float(5 * torch.log10(ratio(a))), "square first"),
-        ("split_by_artist", lambda n, k, s: (sorted(n)[k:], sorted(n)[:k]), "both sides"),
-        ("split_by_artist", lambda n, k, s: (n[k:], n[: k - 1]), "once"),
-        ("bleed_ceiling", lambda s, o, b: s - o - b, "Add the 1"),
-        ("bleed_ceiling", lambda s, o, b: 10 * np.log10(1 + 10 ** ((o - s - b) / 10)), "sign"),
-        ("find_leaks", lambda new, known: [], "missed"),
-        ("find_leaks", lambda new, known: [(a, b) for a in new for b in known], "chance"),
+        (lambda a: float(20 * torch.log10(ratio(a))), "twice"),
+        (lambda a: float(-10 * torch.log10(ratio(a))), "hardly any side"),
+        (lambda a: float(5 * torch.log10(ratio(a))), "square first"),
+        (width_of(lambda x: x.abs().mean()), "add squares"),
+        (width_of(lambda x: x.abs().max()), "add squares"),
+        (width_of(lambda x: x.abs().median()), "add squares"),
+        (width_of(lambda x: x.std()), "add squares"),
     ],
 )
-def test_checks_name_the_mistake(check: str, answer: object, hint: str) -> None:
-    verdict = getattr(ch08, check)(answer)
+def test_side_over_mid_names_the_mistake(answer: object, hint: str) -> None:
+    verdict = ch08.side_over_mid(answer)
+    assert not verdict.passed
+    assert hint in verdict.message
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        width_of(lambda x: x.square().mean().sqrt()),
+        width_of(torch.linalg.norm),
+        lambda a: 10 * math.log10(float(ratio(a))),
+        lambda a: 10 * np.log10(float(ratio(a)) + 1e-10),
+        lambda a: 10 * torch.log10(ratio(a.double())),
+    ],
+)
+def test_side_over_mid_takes_every_right_answer(answer: object) -> None:
+    verdict = ch08.side_over_mid(answer)
+    assert verdict.passed, verdict.message
+
+
+def by_artist(
+    key=lambda name: name.split(" - ")[0],
+    order=sorted,
+    shuffle=lambda artists, seed: np.random.default_rng(seed).permutation(artists).tolist(),
+    enough=lambda test, n: len(test) >= n,
+    belongs=lambda name, artist, key: key(name) == artist,
+):
+    """An answer to exercise 3, right unless some part is exchanged."""
+
+    def answer(names: list[str], n_test: int, seed: int) -> tuple[list[str], list[str]]:
+        test: list[str] = []
+        for artist in shuffle(order({key(name): None for name in names}), seed):
+            if not enough(test, n_test):
+                test += [name for name in names if belongs(name, artist, key)]
+        return [name for name in names if name not in test], test
+
+    return answer
+
+
+def smallest_first(names: list[str], n_test: int, seed: int) -> tuple[list[str], list[str]]:
+    songs = defaultdict(list)
+    for name in random.Random(seed).sample(sorted(names), len(names)):
+        songs[name.split(" - ")[0]].append(name)
+    test: list[str] = []
+    for group in sorted(songs.values(), key=len):
+        if len(test) < n_test:
+            test += group
+    return [name for name in names if name not in test], test
+
+
+def shuffled_songs(names: list[str], n_test: int, seed: int) -> tuple[list[str], list[str]]:
+    mixed = random.Random(seed).sample(names, len(names))
+    return mixed[n_test:], mixed[:n_test]
+
+
+def in_place(names: list[str], n_test: int, seed: int) -> tuple[list[str], list[str]]:
+    names.sort()
+    return by_artist()(names, n_test, seed)
+
+
+WRONG_SPLITS = {
+    "songs": (lambda n, k, s: (sorted(n)[k:], sorted(n)[:k]), "both sides"),
+    "shuffled songs": (shuffled_songs, "both sides"),
+    "lost": (lambda n, k, s: (n[k:], n[: k - 1]), "once"),
+    "rsplit": (by_artist(lambda name: name.rsplit(" - ", 1)[0]), "both sides"),
+    "hyphen": (by_artist(lambda name: name.split("-")[0]), "never comes"),
+    "first word": (by_artist(lambda name: name.split()[0]), "Stop when"),
+    "startswith": (by_artist(belongs=lambda name, artist, _: name.startswith(artist)), "too many"),
+    "overshooting": (by_artist(enough=lambda test, n: len(test) > n), "Stop when"),
+    "too few": (by_artist(enough=lambda test, n: len(test) >= n - 1), "6 songs at least"),
+    "smallest first": (smallest_first, "never comes"),
+    "set": (by_artist(order=lambda artists: list(set(artists))), "A set has another order"),
+    "no seed": (
+        by_artist(shuffle=lambda artists, _: random.sample(artists, len(artists))),
+        "same seed",
+    ),
+    "seed ignored": (by_artist(shuffle=lambda artists, _: artists), "never comes"),
+    "in place": (in_place, "as it was"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SPLITS)
+def test_split_by_artist_names_the_mistake(name: str) -> None:
+    answer, hint = WRONG_SPLITS[name]
+    verdict = ch08.split_by_artist(answer)
+    assert not verdict.passed
+    assert hint in verdict.message
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        by_artist(),
+        by_artist(order=list),  # as they appear
+        by_artist(lambda name: re.match("(.*?) - ", name)[1]),
+        by_artist(lambda name: name.partition(" - ")[0]),
+        by_artist(shuffle=lambda artists, seed: random.Random(seed).sample(artists, len(artists))),
+        lambda n, k, s: tuple(map(np.array, by_artist()(n, k, s))),
+        lambda n, k, s: [sorted(part, reverse=True) for part in by_artist()(n, k, s)],
+    ],
+)
+def test_split_by_artist_takes_every_right_answer(answer: object) -> None:
+    verdict = ch08.split_by_artist(answer)
+    assert verdict.passed, verdict.message
+
+
+def leaks(share=lambda one, other: match(one, other)[0], reached=lambda x, line: x >= line):
+    """An answer to exercise 5, right unless some part is exchanged."""
+
+    def answer(new: dict, known: dict, threshold: float = 0.02) -> list[tuple[str, str]]:
+        prints = {name: landmarks(audio) for name, audio in known.items()}
+        mine = {name: landmarks(audio) for name, audio in new.items()}
+        return [
+            (name, song)
+            for name, one in mine.items()
+            for song, other in prints.items()
+            if reached(share(one, other), threshold)
+        ]
+
+    return answer
+
+
+def best_only(new: dict, known: dict, threshold: float = 0.02) -> list[tuple[str, str]]:
+    prints = {name: landmarks(audio) for name, audio in known.items()}
+    found = []
+    for name, audio in new.items():
+        share, song = max((match(landmarks(audio), p)[0], song) for song, p in prints.items())
+        found += [(name, song)] * (share >= threshold)
+    return found
+
+
+WRONG_LEAKS = {
+    "nothing": (lambda new, known, threshold=0.02: [], "missed"),
+    "all": (lambda new, known, threshold=0.02: [(a, b) for a in new for b in known], "chance"),
+    "no threshold": (leaks(reached=lambda x, _: x > 0), "chance"),
+    "known in new": (leaks(lambda one, other: match(other, one)[0]), "small part of the album"),
+    "best only": (best_only, "name all pairs"),
+    "threshold ignored": (leaks(reached=lambda x, _: x >= 0.02), "the medley"),
+    "more than": (leaks(reached=lambda x, line: x > line), "reaches even 1"),
+    "twice": (lambda *given, **named: 2 * leaks()(*given, **named), "once"),
+    "turned round": (
+        lambda *given, **named: [pair[::-1] for pair in leaks()(*given, **named)],
+        "a pair",
+    ),
+    "shares": (lambda *given, **named: [(*p, 1.0) for p in leaks()(*given, **named)], "a pair"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_LEAKS)
+def test_find_leaks_names_the_mistake(name: str) -> None:
+    answer, hint = WRONG_LEAKS[name]
+    verdict = ch08.find_leaks(answer)
+    assert not verdict.passed
+    assert hint in verdict.message
+
+
+@pytest.mark.parametrize("container", [list, set, tuple, lambda found: [list(p) for p in found]])
+def test_find_leaks_takes_every_right_answer(container: object) -> None:
+    answer = leaks()
+    verdict = ch08.find_leaks(lambda *given, **named: container(answer(*given, **named)))
+    assert verdict.passed, verdict.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (lambda s, o, b: s - o - b, "Add the 1"),
+        (lambda s, o, b: 10 * np.log10(1 + 10 ** ((o - s - b) / 10)), "sign"),
+    ],
+)
+def test_bleed_ceiling_names_the_mistake(answer: object, hint: str) -> None:
+    verdict = ch08.bleed_ceiling(answer)
     assert not verdict.passed
     assert hint in verdict.message

@@ -8,6 +8,7 @@ command line uses.
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ from common.classical.nmf import (
 from common.data import SONG_SETS, SongSet, embedded_songs, embedded_tracks, load_tracks
 from common.evaluation import evaluate
 from common.experiments.rows import RESULTS, run_rows
-from common.files import write_tensors
+from common.files import write_json, write_tensors
 from common.songs.dataset import generator_hash
 from common.stft import STFT
 
@@ -92,6 +93,17 @@ def main() -> None:
     ]
     run_rows(RESULTS / "nmf.json", about, keys, measure)
     sounds = dictionaries(CHOSEN["components"], CHOSEN["beta"])
+    card = (
+        about
+        | CHOSEN
+        | {
+            "sources": list(SOURCES),
+            "shape": list(sounds.shape),
+            "songs": asdict(SONG_SETS["live"]),
+            "command": "python -m common.experiments.nmf",
+        }
+    )
+    write_json(DICTIONARIES.with_suffix(".json"), card)
     write_tensors(DICTIONARIES, {"sounds": sounds.half()}, {"from": "common.experiments.nmf"})
 
 
