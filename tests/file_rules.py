@@ -54,7 +54,11 @@ def too_large(sizes: dict[str, int]) -> Iterator[str]:
     if sum(size > CHECKPOINT for size in weights.values()) > 1:
         yield "more than one checkpoint is over 3 MB"
     for name in weights:
-        if name.replace(".safetensors", ".json") not in sizes:
+        # What a reference answered (tests/reference) says in its metadata what made it.
+        if (
+            not name.startswith("tests/reference/")
+            and name.replace(".safetensors", ".json") not in sizes
+        ):
             yield f"{name} has no card beside it"
 
 

@@ -187,6 +187,7 @@ def test_sizes_and_places() -> None:
     many = {f"{name}.safetensors": 2.9 * mega for name in "abcdefghijklmnopq"}
     assert len(list(file_rules.too_large(many | card))) == 1
     assert len(list(file_rules.too_large({"a.safetensors": mega}))) == 1
+    assert list(file_rules.too_large({"tests/reference/a.safetensors": mega})) == []
     assert list(file_rules.misplaced(["README.md", "common/a.py", ".ci/run"])) == []
     assert len(list(file_rules.misplaced(["notes.txt", "scripts/a.py"]))) == 2
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from common.classical.background import BackgroundSeparator
+from common.classical.duet import CentreDuet
 from common.classical.hpss import HPSS
 from common.classical.nmf import SupervisedNMF, learnt_nmf
+from common.classical.projet import Projet
 from common.classical.repetition import FT2D, Repet, RepetSim
 from common.classical.rpca import RPCA
 
-METHODS: dict[str, Callable[[], BackgroundSeparator | HPSS | SupervisedNMF]] = {
+METHODS: dict[
+    str, Callable[[], BackgroundSeparator | HPSS | SupervisedNMF | CentreDuet | Projet]
+] = {
     "repet": lambda: BackgroundSeparator(Repet()),
     "repet-sim": lambda: BackgroundSeparator(RepetSim()),
     "ft2d": lambda: BackgroundSeparator(FT2D()),
     "hpss": HPSS,
     "nmf": learnt_nmf,
     "rpca": lambda: BackgroundSeparator(RPCA(), segment=30.0),
+    "duet": CentreDuet,
+    "projet": Projet,
 }
 """Each makes a separator that is ready: NMF brings the sounds that it has learnt."""
