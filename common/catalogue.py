@@ -47,5 +47,6 @@ def _cell(fact: Mapping | None, catalogue: Mapping, numbers: Mapping[str, int]) 
     source, number = catalogue["sources"][fact["source"]], numbers[fact["source"]]
     label = escape(f"Source: {source['title']}{', as quoted' if source['second_hand'] else ''}")
     mark = f"<em>{number}</em>" if source["second_hand"] else number
-    link = f'<a href="{escape(source["url"])}" title="{label}" aria-label="{label}">{mark}</a>'
+    spoken = f"{number}, {label}"  # what is seen has to be part of what is read out
+    link = f'<a href="{escape(source["url"])}" title="{label}" aria-label="{spoken}">{mark}</a>'
     return f"<td>{escape(value)}&nbsp;<sup>{link}</sup></td>"

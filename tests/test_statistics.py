@@ -271,6 +271,8 @@ def test_artists_on_both_sides_are_known() -> None:
 
 def test_table_shows_facts_links_and_gaps() -> None:
     page = catalogue_table(CATALOGUE, ("songs",), "Songs & stems")
+    links = re.findall(r'aria-label="([^"]*)">(?:<em>)?(\d+)', page)
+    assert links and all(spoken.startswith(f"{seen}, ") for spoken, seen in links)
     assert "Songs &amp; stems" in page
     assert "MUSDB18-HQ" in page and "URMP" not in page
     assert "<td>–</td>" in page  # a fact that was not found
