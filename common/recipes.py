@@ -56,37 +56,18 @@ class Recipe:
     sample_rate: int = SAMPLE_RATE
 
 
-def _mask_inference(
+def _mask_net(
+    net: Callable[..., nn.Module],
     seconds: float,
     config: TrainConfig,
     songs: SongSet,
     stft: STFT = BENCH_STFT,
     sample_rate: int = SAMPLE_RATE,
     objective: type = MaskObjective,
-    **size: float,
-) -> Recipe:
-    return Recipe(
-        net=partial(MaskInference, n_bins=stft.n_bins, **size),
-        objective=objective(stft),
-        separator=partial(MaskSeparator, stft=stft, sample_rate=sample_rate),
-        seconds=seconds,
-        config=config,
-        songs=songs,
-        sample_rate=sample_rate,
-    )
-
-
-def _unet(
-    seconds: float,
-    config: TrainConfig,
-    songs: SongSet,
-    stft: STFT = BENCH_STFT,
-    sample_rate: int = SAMPLE_RATE,
-    objective: type = PhaseSensitiveObjective,
     **size: object,
 ) -> Recipe:
     return Recipe(
-        net=partial(UNet, **size),
+        net=partial(net, **size),
         objective=objective(stft),
         separator=partial(MaskSeparator, stft=stft, sample_rate=sample_rate),
         seconds=seconds,
@@ -95,6 +76,9 @@ def _unet(
         sample_rate=sample_rate,
     )
 
+
+_mask_inference = partial(_mask_net, MaskInference)
+_unet = partial(_mask_net, UNet)
 
 RECIPES: dict[str, dict[str, Recipe]] = {
     "mask-inference": {
@@ -128,6 +112,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             SONG_SETS["zoo"],
             STFT(4096, 1024),
             sample_rate=44100,
+            n_bins=2049,
             hidden_size=600,
             n_layers=4,
         ),
@@ -140,6 +125,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             1.0,
             TrainConfig(steps=150, batch_size=4, learning_rate=3e-3),
             SONG_SETS["live"],
+            objective=PhaseSensitiveObjective,
             channels=(8, 16, 32, 64, 64),
             dropout=0.0,
             power=0.3,
@@ -148,12 +134,14 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             3.0,
             TrainConfig(steps=600, batch_size=16),
             SONG_SETS["live"],
+            objective=PhaseSensitiveObjective,
             power=0.3,
         ),
         "zoo": _unet(
             2.0,
             TrainConfig(steps=10_000, batch_size=8, learning_rate=2e-3, validate_every=1000),
             SONG_SETS["zoo"],
+            objective=PhaseSensitiveObjective,
             channels=(8, 16, 32, 64, 128, 128),
             dropout=0.1,
             power=0.3,
@@ -165,7 +153,6 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             SONG_SETS["zoo"],
             STFT(1024, 768),
             sample_rate=8192,
-            objective=MaskObjective,
         ),
     },
 }
