@@ -22,7 +22,7 @@ import yaml
 
 from common import SAMPLE_RATE, SOURCES
 from common.catalogue import COLUMNS, catalogue_table
-from common.checks import ch08
+from common.checks import Verdict, ch08
 from common.data import embedded_songs, embedded_tracks
 from common.fingerprint import landmarks, match, spectral_peaks
 from common.musdb_folder import TrackOnDisk, open_database
@@ -323,6 +323,12 @@ def samples_under(audio: torch.Tensor, rate: int, floor: float = -60.0) -> float
     return float((audio.abs() < 10 ** (floor / 20)).float().mean())
 
 
+def assert_not_yet(verdict: Verdict, hint: str) -> None:
+    """A wrong answer is not passed, and is told what is wrong with it."""
+    assert not verdict.passed
+    assert hint in verdict.message
+
+
 WRONG_SILENCE = {
     "samples": (samples_under, "average the squares"),
     "20 log of a power": (
@@ -354,9 +360,7 @@ WRONG_SILENCE = {
 @pytest.mark.parametrize("name", WRONG_SILENCE)
 def test_silent_share_names_the_mistake(name: str) -> None:
     answer, hint = WRONG_SILENCE[name]
-    verdict = ch08.silent_share(answer)
-    assert not verdict.passed
-    assert hint in verdict.message
+    assert_not_yet(ch08.silent_share(answer), hint)
 
 
 @pytest.mark.parametrize("answer", [silence(), silent_in_numpy])
@@ -387,9 +391,7 @@ def width_of(measure: object, factor: float = 20.0) -> object:
     ],
 )
 def test_side_over_mid_names_the_mistake(answer: object, hint: str) -> None:
-    verdict = ch08.side_over_mid(answer)
-    assert not verdict.passed
-    assert hint in verdict.message
+    assert_not_yet(ch08.side_over_mid(answer), hint)
 
 
 @pytest.mark.parametrize(
@@ -471,9 +473,7 @@ WRONG_SPLITS = {
 @pytest.mark.parametrize("name", WRONG_SPLITS)
 def test_split_by_artist_names_the_mistake(name: str) -> None:
     answer, hint = WRONG_SPLITS[name]
-    verdict = ch08.split_by_artist(answer)
-    assert not verdict.passed
-    assert hint in verdict.message
+    assert_not_yet(ch08.split_by_artist(answer), hint)
 
 
 @pytest.mark.parametrize(
@@ -538,9 +538,7 @@ WRONG_LEAKS = {
 @pytest.mark.parametrize("name", WRONG_LEAKS)
 def test_find_leaks_names_the_mistake(name: str) -> None:
     answer, hint = WRONG_LEAKS[name]
-    verdict = ch08.find_leaks(answer)
-    assert not verdict.passed
-    assert hint in verdict.message
+    assert_not_yet(ch08.find_leaks(answer), hint)
 
 
 @pytest.mark.parametrize("container", [list, set, tuple, lambda found: [list(p) for p in found]])
@@ -558,6 +556,4 @@ def test_find_leaks_takes_every_right_answer(container: object) -> None:
     ],
 )
 def test_bleed_ceiling_names_the_mistake(answer: object, hint: str) -> None:
-    verdict = ch08.bleed_ceiling(answer)
-    assert not verdict.passed
-    assert hint in verdict.message
+    assert_not_yet(ch08.bleed_ceiling(answer), hint)
