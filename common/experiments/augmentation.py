@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 import torch
 
 from common import SAMPLE_RATE, SOURCES
-from common.augmentation import write_versions
+from common.augmentation import version_name, write_versions
 from common.data import (
     NO_AUGMENT,
     SONG_SETS,
@@ -82,10 +82,10 @@ def versions(songs: str) -> list[TrackOnDisk]:
 
 def diet(songs: str, condition: str) -> list[Track | TrackOnDisk]:
     """The tracks that a condition draws excerpts from: every song as often as every other."""
-    changes = CONDITIONS[condition][1]
-    endings = tuple(f"({semitones:+g} semitones, {rate:g} x)" for semitones, rate in changes)
-    chosen = [t for t in versions(songs) if t.entry.name.endswith(endings)] if changes else []
-    return [*originals(songs), *sorted(chosen, key=lambda track: track.entry.name)]
+    plain, changes = originals(songs), CONDITIONS[condition][1]
+    wanted = {version_name(track, *change) for track in plain for change in changes}
+    chosen = [t for t in versions(songs) if t.entry.name in wanted] if changes else []
+    return [*plain, *sorted(chosen, key=lambda track: track.entry.name)]
 
 
 def mean_sdr(separator: MaskSeparator, tracks: list[Track]) -> dict[str, float]:
