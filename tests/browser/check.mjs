@@ -76,7 +76,9 @@ async function checkPage(browser, path) {
     return route.abort();
   });
   try {
-    await page.goto(base + path, { waitUntil: "networkidle" });
+    // A busy machine may parse a large page for longer than its network rests: wait for both.
+    await page.goto(base + path, { waitUntil: "load" });
+    await page.waitForLoadState("networkidle");
     if (path.endsWith(".svg")) for (const finding of await words(page)) report(finding);
     else await examine(page, report);
   } catch (error) {
