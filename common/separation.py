@@ -95,12 +95,16 @@ class TwoStems(nn.Module):
     def __init__(self, separator: Separator, source: str):
         super().__init__()
         if source not in separator.sources:
-            known = ", ".join(separator.sources)
-            raise UsageError(f"this model gives no {source!r}; it gives {known}")
+            raise UsageError(f"no {source!r} here; the model gives {', '.join(separator.sources)}")
         self.separator, self.index = separator, separator.sources.index(source)
         self.sources = (source, "accompaniment" if source == "vocals" else f"no_{source}")
         self.sample_rate, self.n_channels = separator.sample_rate, separator.n_channels
         self.segment = separator.segment
+
+    def listen(self, segments: Iterator[Tensor]) -> TwoStems:
+        """The same with a separator that has heard the recording, where it wants to."""
+        listen = getattr(self.separator, "listen", None)
+        return TwoStems(listen(segments), self.sources[0]) if listen else self
 
     def forward(self, mixture: Tensor) -> Tensor:
         stem = self.separator(mixture)[:, self.index]
@@ -118,8 +122,8 @@ def separate(
 
     def attempt(segment: float, device: torch.device) -> Tensor:
         plan = Plan.make(segment, sample_rate, separator.sample_rate)
-        read = iter([mixture])
-        return torch.cat(list(stream(separator, read, plan, device)), dim=-1)
+        ready = after_listening(separator, iter([mixture]), plan, device)
+        return torch.cat(list(stream(ready, iter([mixture]), plan, device)), dim=-1)
 
     return with_enough_memory(separator, attempt, say)
 
@@ -138,8 +142,9 @@ def separate_file(
         with open_recording(path) as recording:
             plan = Plan.make(segment, recording.sample_rate, separator.sample_rate)
             n_segments = max(-(-(recording.n_samples - plan.overlap) // plan.hop), 1)
+            ready = after_listening(separator, recording.blocks(), plan, device)
             with StemWriter(out / path.stem, separator.sources, recording) as writer:
-                pieces = stream(separator, recording.blocks(), plan, device)
+                pieces = stream(ready, recording.blocks(), plan, device)
                 for piece in tqdm(pieces, path.name, n_segments, unit="segment", leave=False):
                     writer.write(piece)
             return writer.paths
@@ -218,37 +223,52 @@ def stream(
             tail = stems[..., plan.hop :]
 
 
+def after_listening(
+    separator: Separator, blocks: Iterator[Tensor], plan: Plan, device: torch.device
+) -> Separator:
+    """The separator, after it has heard the whole recording once if it has a method `listen`."""
+    if not hasattr(separator, "listen"):
+        return separator
+    heard = (net_input(separator, segment, plan)[1] for segment, _ in segments(blocks, plan))
+    return separator.listen(audio.to(device) for audio in heard)
+
+
 def segments(blocks: Iterator[Tensor], plan: Plan) -> Iterator[tuple[Tensor, bool]]:
     """Cut a stream of blocks into overlapping segments; the last one may be shorter."""
-    buffer = next(blocks)
+    buffer = torch.empty(0)
     for block in blocks:
         buffer = torch.cat([buffer, block], dim=-1)
         while buffer.shape[-1] > plan.segment:
             yield buffer[..., : plan.segment], False
             buffer = buffer[..., plan.hop :]
-    while buffer.shape[-1] > plan.segment:
-        yield buffer[..., : plan.segment], False
-        buffer = buffer[..., plan.hop :]
     yield buffer, True
+
+
+def net_input(separator: Separator, mixture: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+    """One segment `(c, t)` in groups of as many channels as the net takes, `(b, c, t)`.
+
+    Returns them at the recording's rate and at the net's.
+    """
+    if not mixture.isfinite().all():
+        raise UsageError("the recording holds NaN or infinite samples")
+    width = separator.n_channels
+    groups = [mixture[i : i + width] for i in range(0, len(mixture), width)]
+    groups = torch.stack([match_channels(group, width) for group in groups])
+    return groups, resample(groups, plan.sample_rate, plan.net_rate)
 
 
 def separate_segment(
     separator: Separator, mixture: Tensor, plan: Plan, device: torch.device
 ) -> Tensor:
     """Separate one segment `(c, t)` at the recording's rate → `(s, c, t)`."""
-    if not mixture.isfinite().all():
-        raise UsageError("the recording holds NaN or infinite samples")
     n_channels, n_samples = mixture.shape
-    width = separator.n_channels
-    groups = [mixture[i : i + width] for i in range(0, n_channels, width)]
-    groups = torch.stack([match_channels(group, width) for group in groups])
-    audio = resample(groups, plan.sample_rate, plan.net_rate)
+    groups, audio = net_input(separator, mixture, plan)
     stems = separator(audio.to(device)).cpu()
     band = resample(audio, plan.net_rate, plan.sample_rate)[..., :n_samples]
     stems_at_rate = resample(stems, plan.net_rate, plan.sample_rate)[..., :n_samples]
     if plan.sample_rate > plan.net_rate:
         stems_at_rate = stems_at_rate + share_top(stems, audio, groups - band, plan)
-    return join_channels(stems_at_rate, n_channels, width)
+    return join_channels(stems_at_rate, n_channels, separator.n_channels)
 
 
 def join_channels(stems: Tensor, n_channels: int, width: int) -> Tensor:

@@ -22,7 +22,7 @@ LAYERS = (
     ("audio", "tracks", "recordings"),
     ("stft", "masks", "wiener", "bss_eval", "nussl_compat", "scaper_compat"),
     ("songs", "musdb_folder", "augmentation", "data", "mixing", "statistics", "fingerprint"),
-    ("models", "losses", "classical", "bounds"),
+    ("models", "losses", "clustering", "classical", "bounds"),
     ("separation",),
     ("training", "evaluation", "official"),
     ("recipes",),
@@ -33,7 +33,15 @@ LAYER = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 NOTEBOOKS_ONLY = set(LAYERS[-1])
 
 # The chapters' order: a model may build on a file before it, never on one after it.
-MODELS = ("mask_inference", "unet", "open_unmix")
+MODELS = (
+    "mask_inference",
+    "deep_clustering",
+    "chimera",
+    "unet",
+    "spleeter",
+    "open_unmix",
+    "d3net",
+)
 
 
 def imported_by(node: ast.AST, package: str = "common") -> Iterator[str]:

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 
 from common.evaluation import sdr
 from common.masks import apply_mask
-from common.models.open_unmix import OpenUnmix, PerSource
+from common.models.open_unmix import OpenUnmix
+from common.models.unet import PerSource
 from common.separation import WienerSeparator
 from common.stft import STFT
 from common.wiener import expectation_maximization, wiener_filter

@@ -5,8 +5,6 @@ Stöter et al. 2019.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -63,19 +61,3 @@ class OpenUnmix(nn.Module):
         x = rearrange(self.bn3(self.fc3(x)), "(n b) (c f) -> b c n f", b=b, c=c)
         mask = functional.relu(x * self.output_scale + self.output_mean)
         return rearrange(mask, "b c n f -> b 1 c f n")
-
-
-class PerSource(nn.Module):
-    """Several nets that each mask one source, side by side.
-
-    magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), in the order of
-    `nets`.
-    """
-
-    def __init__(self, nets: Mapping[str, nn.Module]):
-        super().__init__()
-        self.nets = nn.ModuleDict(nets)
-
-    def forward(self, magnitude: Tensor) -> Tensor:
-        masks = [net(magnitude) for net in self.nets.values()]
-        return torch.cat(masks, dim=1)

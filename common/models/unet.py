@@ -5,7 +5,7 @@ Jansson et al. 2017, after Ronneberger et al. 2015.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from einops import rearrange
@@ -93,3 +93,19 @@ class UNet(nn.Module):
         missing = n_bins - masks.shape[-2]
         masks = functional.pad(masks, (0, 0, 0, missing), mode="replicate")
         return rearrange(masks, "(b c) s f n -> b s c f n", c=n_channels)
+
+
+class PerSource(nn.Module):
+    """Several nets that each mask one source, side by side.
+
+    magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), in the order of
+    `nets`.
+    """
+
+    def __init__(self, nets: Mapping[str, nn.Module]):
+        super().__init__()
+        self.nets = nn.ModuleDict(nets)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        masks = [net(magnitude) for net in self.nets.values()]
+        return torch.cat(masks, dim=1)

@@ -5,158 +5,32 @@ from __future__ import annotations
 import difflib
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
-from common import SAMPLE_RATE
 from common.bounds import BOUNDS, Bound
 from common.classical.table import METHODS
-from common.data import NO_AUGMENT, SONG_SETS, Augment, Excerpts, SongSet, embedded_songs
+from common.data import NO_AUGMENT, Excerpts, embedded_songs
 from common.errors import UsageError
 from common.files import check_place, write_json, write_tensors
-from common.losses import MaskObjective, PhaseSensitiveObjective
-from common.models.mask_inference import MaskInference
-from common.models.unet import UNet
 from common.musdb_folder import training_tracks
+from common.recipes.masking import MASKING
+from common.recipes.recipe import BENCH_STFT as BENCH_STFT
+from common.recipes.recipe import Recipe
 from common.scale import scale as scale
-from common.separation import MaskSeparator, Separator
-from common.stft import STFT
-from common.training import STATE, TrainConfig, ValidationLoss, fit
+from common.separation import Separator
+from common.training import STATE, ValidationLoss, fit
 
-BENCH_STFT = STFT(n_fft=2048, hop_length=512)
-"""The transform of the book's mask nets: windows of 93 ms at 22,050 Hz."""
-
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
-"""Where `NAME.safetensors` and its model card `NAME.json` are committed."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that makes a model: run twice, it gives the same weights on the same machine.
-
-    net: makes an untrained net; objective: what it minimises; separator: wraps it for use;
-    seconds, n_channels: length and width of a training excerpt; songs: what it learns from.
-    """
-
-    net: Callable[[], nn.Module]
-    objective: Callable[[nn.Module, Tensor, Tensor], Tensor]
-    separator: Callable[[nn.Module], Separator]
-    seconds: float
-    config: TrainConfig
-    songs: SongSet
-    augment: Augment = field(default_factory=Augment)
-    n_channels: int = 1
-    sample_rate: int = SAMPLE_RATE
-
-
-def _mask_net(
-    net: Callable[..., nn.Module],
-    seconds: float,
-    config: TrainConfig,
-    songs: SongSet,
-    stft: STFT = BENCH_STFT,
-    sample_rate: int = SAMPLE_RATE,
-    objective: type = MaskObjective,
-    **size: object,
-) -> Recipe:
-    return Recipe(
-        net=partial(net, **size),
-        objective=objective(stft),
-        separator=partial(MaskSeparator, stft=stft, sample_rate=sample_rate),
-        seconds=seconds,
-        config=config,
-        songs=songs,
-        sample_rate=sample_rate,
-    )
-
-
-_mask_inference = partial(_mask_net, MaskInference)
-_unet = partial(_mask_net, UNet)
-
-RECIPES: dict[str, dict[str, Recipe]] = {
-    "mask-inference": {
-        "smoke": _mask_inference(
-            1.0, TrainConfig(steps=8, batch_size=2), SONG_SETS["smoke"], hidden_size=8
-        ),
-        "live": _mask_inference(
-            1.0,
-            TrainConfig(steps=400, batch_size=4, learning_rate=3e-3),
-            SONG_SETS["live"],
-            hidden_size=32,
-            n_layers=1,
-        ),
-        "live-gpu": _mask_inference(
-            3.0,
-            TrainConfig(steps=600, batch_size=16),
-            SONG_SETS["live"],
-            hidden_size=300,
-            n_layers=4,
-        ),
-        "zoo": _mask_inference(
-            2.0,
-            TrainConfig(steps=16_000, batch_size=8, learning_rate=2e-3, validate_every=1000),
-            SONG_SETS["zoo"],
-            objective=PhaseSensitiveObjective,
-            dropout=0.1,
-        ),
-        "paper": _mask_inference(
-            5.0,
-            TrainConfig(steps=200_000, batch_size=32, validate_every=2000, save_every=2000),
-            SONG_SETS["zoo"],
-            STFT(4096, 1024),
-            sample_rate=44100,
-            n_bins=2049,
-            hidden_size=600,
-            n_layers=4,
-        ),
-    },
-    "unet": {
-        "smoke": _unet(
-            1.0, TrainConfig(steps=8, batch_size=2), SONG_SETS["smoke"], channels=(4, 8, 8)
-        ),
-        "live": _unet(
-            1.0,
-            TrainConfig(steps=150, batch_size=4, learning_rate=3e-3),
-            SONG_SETS["live"],
-            objective=PhaseSensitiveObjective,
-            channels=(8, 16, 32, 64, 64),
-            dropout=0.0,
-            power=0.3,
-        ),
-        "live-gpu": _unet(
-            3.0,
-            TrainConfig(steps=600, batch_size=16),
-            SONG_SETS["live"],
-            objective=PhaseSensitiveObjective,
-            power=0.3,
-        ),
-        "zoo": _unet(
-            2.0,
-            TrainConfig(steps=10_000, batch_size=8, learning_rate=2e-3, validate_every=1000),
-            SONG_SETS["zoo"],
-            objective=PhaseSensitiveObjective,
-            channels=(8, 16, 32, 64, 128, 128),
-            dropout=0.1,
-            power=0.3,
-        ),
-        # Jansson's transform and training loss; one net for the four sources of MUSDB18.
-        "paper": _unet(
-            12.0,
-            TrainConfig(steps=200_000, batch_size=16, validate_every=2000, save_every=2000),
-            SONG_SETS["zoo"],
-            STFT(1024, 768),
-            sample_rate=8192,
-        ),
-    },
-}
+RECIPES: dict[str, dict[str, Recipe]] = MASKING
 """Model name → scale → recipe; "live-gpu" is what the live scale becomes on a GPU."""
+
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+"""Where `NAME.safetensors` and its model card `NAME.json` are committed."""
 
 
 def recipe(name: str, scale: str) -> Recipe:
@@ -270,6 +144,8 @@ def train(
     torch.manual_seed(made.config.seed)
     net = made.net()
     history = fit(net, made.objective, training, made.config, validate, folder, resume)
+    if made.finish:
+        made.finish(net.cpu().eval(), training)
     write_json(folder / "history.json", asdict(history))
     if (Path(root) / "set.json").exists():
         shutil.copy(Path(root) / "set.json", folder / "songs.json")

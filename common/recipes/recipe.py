@@ -1,0 +1,67 @@
+"""What a recipe is, and the makers of recipes for each kind of net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from torch import Tensor, nn
+
+from common import SAMPLE_RATE
+from common.data import Augment, Excerpts, SongSet
+from common.losses import MaskObjective
+from common.separation import MaskSeparator, Separator
+from common.stft import STFT
+from common.training import TrainConfig
+
+BENCH_STFT = STFT(n_fft=2048, hop_length=512)
+"""The transform of the book's mask nets: windows of 93 ms at 22,050 Hz."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that makes a model: run twice, it gives the same weights on the same machine.
+
+    net: makes an untrained net; objective: what it minimises; separator: wraps it for use;
+    seconds, n_channels: length and width of a training excerpt; songs: what it learns from;
+    finish: what the trained net is told about the excerpts at the end, if anything.
+    """
+
+    net: Callable[[], nn.Module]
+    objective: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    separator: Callable[[nn.Module], Separator]
+    seconds: float
+    config: TrainConfig
+    songs: SongSet
+    augment: Augment = field(default_factory=Augment)
+    n_channels: int = 1
+    sample_rate: int = SAMPLE_RATE
+    finish: Callable[[nn.Module, Excerpts], None] | None = None
+
+
+def mask_net(
+    net: Callable[..., nn.Module],
+    seconds: float,
+    config: TrainConfig,
+    songs: SongSet,
+    stft: STFT = BENCH_STFT,
+    sample_rate: int = SAMPLE_RATE,
+    objective: Callable[[STFT], Callable] = MaskObjective,
+    separator: Callable[..., Separator] = MaskSeparator,
+    n_channels: int = 1,
+    finish: Callable[[nn.Module, Excerpts, STFT], None] | None = None,
+    **size: object,
+) -> Recipe:
+    """The recipe of a net between a transform and its inverse; `size` goes to the net."""
+    return Recipe(
+        net=partial(net, **size),
+        objective=objective(stft),
+        separator=partial(separator, stft=stft, sample_rate=sample_rate),
+        seconds=seconds,
+        config=config,
+        songs=songs,
+        n_channels=n_channels,
+        sample_rate=sample_rate,
+        finish=partial(finish, stft=stft) if finish else None,
+    )
