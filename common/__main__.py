@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     separate = commands.add_parser("separate", help="separate audio files into stems")
     separate.add_argument("files", nargs="+", type=Path, metavar="FILE")
     separate.add_argument("--model", default="mask-inference", metavar="NAME")
+    separate.add_argument("--weights", type=Path, metavar="PATH", help="published weights")
     separate.add_argument("--out", type=Path, required=True, metavar="DIR")
     separate.add_argument("--two-stems", metavar="SOURCE", help="this source, and all the rest")
     separate.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest")
@@ -78,10 +79,12 @@ def separate_files(options: argparse.Namespace) -> None:
     """`python -m common separate`."""
     import torch
 
+    from common.official import load_official
     from common.recipes import load
     from common.separation import TwoStems, separate_file
 
-    separator = load(options.model)
+    given = options.weights
+    separator = load_official(options.model, given) if given else load(options.model)
     if options.two_stems:
         separator = TwoStems(separator, options.two_stems)
     chosen = device(torch, options.device)

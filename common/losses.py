@@ -74,13 +74,15 @@ class MagnitudeObjective:
         return l1(net(magnitude), self.stft(sources).abs())
 
 
-def affinity_loss(embeddings: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def affinity_loss(
+    embeddings: Tensor, labels: Tensor, weights: Tensor
+) -> Tensor:
     """How badly the likeness of two bins tells whether one source owns both.
 
     embeddings: (b, i, d), labels: (b, i, s), one-hot; weights: (b, i), adding
     up to 1 → (b,). The weighted mean, over all pairs of bins, of
     (⟨v_i, v_j⟩ − ⟨y_i, y_j⟩)², from d × d and smaller matrices only.
-    Hershey et al. 2016, eq. 1 and 4.
+    Hershey et al. 2016, eq. 1; weights: Wang et al. 2018, eq. 7.
     """
     root = weights.sqrt().unsqueeze(-1)
     v, y = root * embeddings, root * labels
@@ -101,7 +103,7 @@ def whitened_kmeans_loss(
 
     Shapes as in `affinity_loss`; the result lies between d less the number
     of sources, or 0, and d. A cloud that is wide in one direction and flat
-    in another is made round first. Wang et al. 2018, eq. 5.
+    in another is made round first. Wang et al. 2018, eq. 6.
     """
     root = weights.sqrt().unsqueeze(-1)
     v, y = root * embeddings, root * labels
@@ -161,12 +163,13 @@ class ClusteringObjective:
 class ChimeraObjective:
     """Both heads at once: `weight` for places, the rest for masks.
 
-    The net answers with a pair of embeddings and masks. Luo et al. 2017,
-    eq. 6, with the phase-sensitive error for the masks.
+    The net answers with `embeddings` and `masks`; `loss` is one of the two
+    clustering losses. Luo et al. 2017; the phase-sensitive error for the
+    masks as in Wang et al. 2018.
     """
 
     stft: STFT
-    weight: float = 0.5
+    weight: float = 0.75
     loss: Callable[[Tensor, Tensor, Tensor], Tensor] = affinity_loss
 
     def __call__(

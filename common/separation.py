@@ -64,15 +64,16 @@ class MaskSeparator(nn.Module):
 
 
 class WienerSeparator(MaskSeparator):
-    """Separate with a mask net, and refine all stems together by where they stand.
+    """Separate with a mask net, then refine all stems by where they stand.
 
-    mixture: (b, c, t) → stems: (b, s, c, t). n_iter: how often the filter is re-estimated;
-    n_frames: for how long a source is taken to stand still. Stöter et al. 2019.
+    mixture: (b, c, t) → stems: (b, s, c, t). n_iter: how often the filter is
+    re-estimated; n_frames: for how long a source is taken to stand still;
+    rest: the mixture holds more than `sources`. Stöter et al. 2019.
     """
 
-    def __init__(self, *settings, n_iter: int = 1, n_frames: int = 300, **more):
+    def __init__(self, *settings, n_iter=1, n_frames=300, rest=False, **more):
         super().__init__(*settings, **more)
-        self.n_iter, self.n_frames = n_iter, n_frames
+        self.filter = {"n_iter": n_iter, "n_frames": n_frames, "rest": rest}
 
     @torch.inference_mode()
     def forward(self, mixture: Tensor) -> Tensor:
@@ -80,7 +81,7 @@ class WienerSeparator(MaskSeparator):
         magnitude = spectrum.abs()
         estimates = apply_mask(self.net(magnitude), magnitude)
         stems = [
-            wiener_filter(y, x, self.n_iter, self.n_frames)
+            wiener_filter(y, x, **self.filter)
             for y, x in zip(estimates, spectrum, strict=True)
         ]
         return self.stft.inverse(torch.stack(stems), mixture.shape[-1])
@@ -252,8 +253,7 @@ def net_input(separator: Separator, mixture: Tensor, plan: Plan) -> tuple[Tensor
     if not mixture.isfinite().all():
         raise UsageError("the recording holds NaN or infinite samples")
     width = separator.n_channels
-    groups = [mixture[i : i + width] for i in range(0, len(mixture), width)]
-    groups = torch.stack([match_channels(group, width) for group in groups])
+    groups = torch.stack([match_channels(group, width) for group in mixture.split(width)])
     return groups, resample(groups, plan.sample_rate, plan.net_rate)
 
 

@@ -20,13 +20,16 @@ def expectation_maximization(
     Uhlich et al. 2017, section 3.
     """
     c = mixture.shape[0]
-    noise = epsilon**0.5 * torch.eye(c).to(mixture)
+    noise = torch.eye(c).to(mixture)
     for _ in range(n_iter):
         power = estimates.abs().square().mean(dim=1)  # (s, f, n)
         outer = torch.einsum("sifn,sjfn->sfij", estimates, estimates.conj())
         place = outer / (power.sum(dim=-1) + epsilon)[..., None, None]
+        # Equal channels make `whole` singular, but for a little noise.
+        floor = epsilon**0.5 + 1e-6 * power.sum(dim=0)
         power = power.to(mixture.dtype)
-        whole = torch.einsum("sfn,sfij->fnij", power, place) + noise
+        whole = torch.einsum("sfn,sfij->fnij", power, place)
+        whole = whole + floor[..., None, None] * noise
         white = torch.linalg.solve(whole, mixture.permute(1, 2, 0)[..., None])
         white = white.squeeze(-1)
         estimates = torch.einsum("sfn,sfij,fnj->sifn", power, place, white)
@@ -34,19 +37,29 @@ def expectation_maximization(
 
 
 def wiener_filter(
-    magnitudes: Tensor, mixture: Tensor, n_iter: int = 1, n_frames: int = 300
+    magnitudes: Tensor,
+    mixture: Tensor,
+    n_iter: int = 1,
+    n_frames: int = 300,
+    rest: bool = False,
 ) -> Tensor:
     """From estimated magnitudes to complex spectra of all sources.
 
     magnitudes: (s, c, f, n), mixture: complex (c, f, n) → (s, c, f, n). Starts
     from the mixture's phase; with `n_iter` above 0 every block of `n_frames`
-    is refined by itself, so that sources may move.
+    is refined by itself, so that sources may move. `rest`: there are more
+    sources than these, and what they leave over is filtered as one of them.
     """
     estimates = torch.polar(magnitudes, mixture.angle().expand_as(magnitudes))
     if n_iter == 0:
         return estimates
+    if rest:
+        others = mixture - estimates.sum(dim=0)
+        estimates = torch.cat([estimates, others[None]])
     refined = []
-    for y, x in zip(estimates.split(n_frames, -1), mixture.split(n_frames, -1), strict=True):
+    blocks = estimates.split(n_frames, -1), mixture.split(n_frames, -1)
+    for y, x in zip(*blocks, strict=True):
         scale = (x.abs().max() / LARGEST).clamp(min=1.0)
-        refined.append(scale * expectation_maximization(y / scale, x / scale, n_iter))
-    return torch.cat(refined, dim=-1)
+        y = expectation_maximization(y / scale, x / scale, n_iter)
+        refined.append(scale * y)
+    return torch.cat(refined, dim=-1)[: len(magnitudes)]

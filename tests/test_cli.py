@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from common.__main__ import main
+from common.models.open_unmix import OpenUnmix
 from common.recipes import recipe, save_checkpoint
 
 
@@ -192,6 +193,45 @@ def test_a_file_that_is_no_checkpoint(tmp_path, capsys):
             main(["separate", str(path), "--model", str(fake), "--out", str(tmp_path / "o")]) == 2
         )
         assert "no checkpoint of this book" in capsys.readouterr().err
+
+
+def test_published_weights(tmp_path, capsys):
+    """A file per target in Open-Unmix's layout; one source alone, and with all the rest."""
+    path = wav(tmp_path / "song.wav", noise(30000), 44100)
+    torch.manual_seed(0)
+    net = OpenUnmix(n_bins=257, max_bin=200, hidden_size=8, n_layers=1)
+    folder = tmp_path / "umx"
+    folder.mkdir()
+    torch.save(net.state_dict(), folder / "vocals.pth")
+    given = ["separate", str(path), "--model", "open-unmix", "--weights", str(folder)]
+    out = tmp_path / "out" / "song"
+    assert main([*given, "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    assert [p.name for p in out.iterdir()] == ["vocals.wav"]
+    info = soundfile.info(out / "vocals.wav")
+    assert (info.samplerate, info.channels, info.frames) == (44100, 2, 30000)
+    both = [*given, "--out", str(tmp_path / "two"), "--two-stems", "vocals"]
+    assert main(both) == 0
+    stems = [soundfile.read(p)[0] for p in (tmp_path / "two" / "song").iterdir()]
+    np.testing.assert_allclose(sum(stems), soundfile.read(path)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "expected"),
+    [
+        ("open-unmix", "vocals-b62c91ce.pth", "SHA-256 begins with"),
+        ("open-unmix", "vocals.pth", "truncated"),
+        ("open-unmix", "readme.txt", "for no target"),
+        ("mask-inference", "vocals.pth", "published files of open-unmix"),
+    ],
+)
+def test_weights_that_do_not_fit(tmp_path, capsys, model, name, expected):
+    path = wav(tmp_path / "song.wav", noise(2000))
+    (tmp_path / name).write_text("this is a letter to my aunt")
+    out = tmp_path / "out"
+    given = ["--model", model, "--weights", str(tmp_path / name), "--out", str(out)]
+    assert main(["separate", str(path), *given]) == 2
+    errors = capsys.readouterr().err
+    assert expected in errors and errors.count("\n") == 1 and not out.exists()
 
 
 @pytest.mark.parametrize(

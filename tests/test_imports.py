@@ -22,8 +22,8 @@ LAYERS = (
     ("audio", "tracks", "recordings"),
     ("stft", "masks", "wiener", "bss_eval", "nussl_compat", "scaper_compat"),
     ("songs", "musdb_folder", "augmentation", "data", "mixing", "statistics", "fingerprint"),
-    ("models", "losses", "clustering", "classical", "bounds"),
-    ("separation",),
+    ("models", "losses", "activity", "classical", "bounds"),
+    ("separation", "clustering"),
     ("training", "evaluation", "official"),
     ("recipes",),
     ("experiments", "__main__"),
@@ -38,8 +38,12 @@ MODELS = (
     "deep_clustering",
     "chimera",
     "unet",
+    "unet_variants",
+    "unet_double",
     "spleeter",
     "open_unmix",
+    "d3_blocks",
+    "d3_sizes",
     "d3net",
 )
 

@@ -5,6 +5,8 @@ The fixture is made by tests/reference/make_fixtures.py.
 
 from __future__ import annotations
 
+import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from common.evaluation import sdr
-from common.masks import apply_mask
-from common.models.open_unmix import OpenUnmix
+from common.experiments.open_unmix import SEEDS, SIZE, VARIANTS, Ablated, OneSided
+from common.experiments.rows import RESULTS
+from common.masks import apply_mask, wiener_mask
+from common.models.open_unmix import OpenUnmix, input_statistics, scale_input
 from common.models.unet import PerSource
 from common.separation import WienerSeparator
+from common.songs.dataset import generator_hash
 from common.stft import STFT
 from common.wiener import expectation_maximization, wiener_filter
 
@@ -78,8 +83,45 @@ def test_whole_separator_is_the_references(reference):
     assert_agrees(separator(reference["audio"]), reference["separated"])
 
 
-def test_published_size_has_the_published_number_of_parameters():
+def test_a_single_target_shares_the_mixture_with_the_rest(reference):
+    nets = PerSource({"vocals": net(reference, "vocals")})
+    stft = STFT(128, 32, pad_mode="reflect")
+    separator = WienerSeparator(nets, stft, ("vocals",), n_frames=50, rest=True).eval()
+    assert_agrees(separator(reference["audio"]), reference["alone"])
+
+
+def test_published_sizes_have_the_published_numbers_of_parameters():
     assert sum(x.numel() for x in OpenUnmix().parameters()) == 8_893_348
+    with torch.device("meta"):
+        large = OpenUnmix(hidden_size=1024)
+    assert sum(x.numel() for x in large.parameters()) == 28_257_188
+
+
+def test_input_is_scaled_to_mean_zero_and_deviation_one_bin_by_bin():
+    stft = STFT(64, 16)
+    generator = torch.Generator().manual_seed(0)
+    loudness = torch.linspace(0.01, 1.0, 64)
+    excerpts = [
+        (level * torch.randn(2, 800, generator=generator).cumsum(-1), None) for level in loudness
+    ]
+    mean, std = input_statistics(excerpts, stft, n_excerpts=64)
+    assert mean.shape == std.shape == (33,)
+    assert mean[0] > 3 * mean[20]  # a random walk is louder below
+    nets = PerSource({name: OpenUnmix(33, 30, hidden_size=8, n_layers=1) for name in "ab"})
+    scale_input(nets, excerpts * 4, stft)
+    for net in nets.nets.values():
+        magnitude = torch.stack([stft(audio).abs() for audio, _ in excerpts])[:, :, :30]
+        seen = (magnitude + net.input_mean[:, None]) * net.input_scale[:, None]
+        seen = seen.detach().transpose(0, 2).flatten(1)
+        torch.testing.assert_close(seen.mean(1), torch.zeros(30), atol=0.02, rtol=0)
+        torch.testing.assert_close(seen.std(1), torch.ones(30), atol=0.02, rtol=0)
+        assert net.input_mean.requires_grad and net.output_mean.eq(1).all()
+
+
+def test_a_bin_that_never_sounds_is_not_divided_by_zero():
+    excerpts = [(torch.ones(2, 800), None)] * 2
+    _, std = input_statistics(excerpts, STFT(64, 16), n_excerpts=2)
+    assert std.min() > 0 and std.min() >= 0.99e-4 * std.max()
 
 
 def test_wiener_filter_gives_mixture_phase_without_iterations_and_nothing_for_silence():
@@ -90,6 +132,21 @@ def test_wiener_filter_gives_mixture_phase_without_iterations_and_nothing_for_si
     torch.testing.assert_close(plain.angle(), mixture.angle().expand(3, 2, 9, 7))
     silent = wiener_filter(0 * magnitudes, 0 * mixture)
     assert silent.abs().max() == 0 and silent.isfinite().all()
+
+
+@pytest.mark.parametrize("loudness", [0.3, 1.0, 1e4])
+def test_equal_channels_are_filtered_like_one(loudness):
+    """Many a stereo file is mono: its covariances are singular."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (3, 1, 40, 200)
+    one = loudness * torch.randn(shape, dtype=torch.complex64, generator=generator)
+    sources = one.expand(-1, 2, -1, -1)
+    both = expectation_maximization(sources, sources.sum(dim=0))
+    alone = apply_mask(wiener_mask(one), one.sum(dim=0)).expand(-1, 2, -1, -1)
+    error = (both - alone).abs().max()
+    assert error < 2e-3 * alone.abs().max()
+    filtered = wiener_filter(one.abs().expand(-1, 2, -1, -1), sources.sum(dim=0))
+    assert filtered.isfinite().all()
 
 
 def test_blocks_are_filtered_by_themselves():
@@ -119,3 +176,43 @@ def test_places_improve_estimates_that_share_one_magnitude():
     assert (
         torch.view_as_real(again - sources).square().mean() < 0.05 * sources.abs().square().mean()
     )
+
+
+@torch.no_grad()
+def test_what_nothing_is_taken_from_is_open_unmix():
+    torch.manual_seed(0)
+    whole, ablated = OpenUnmix(**SIZES, n_layers=1).eval(), Ablated(**SIZES, n_layers=1).eval()
+    ablated.load_state_dict(whole.state_dict())
+    magnitude = torch.rand(2, 2, 65, 9)
+    assert torch.equal(whole(magnitude), ablated(magnitude))
+
+
+@torch.no_grad()
+def test_a_one_sided_net_treats_the_channels_alike_and_apart():
+    torch.manual_seed(0)
+    net = OneSided(**SIZES, n_layers=1).eval()
+    magnitude = torch.rand(1, 2, 65, 9)
+    swapped = net(magnitude.flip(1)).flip(2)
+    torch.testing.assert_close(net(magnitude), swapped)
+    changed = magnitude * torch.tensor([1.0, 2.0])[:, None, None]
+    torch.testing.assert_close(net(magnitude)[:, :, 0], net(changed)[:, :, 0])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_is_trained_on_what_it_says(variant):
+    make, scaled = VARIANTS[variant]
+    net = make(**SIZE)
+    masks = net(torch.rand(1, 2, SIZE["n_bins"], 5))
+    assert masks.shape == (1, 1, 2, SIZE["n_bins"], 5)
+    assert scaled == (variant != "no input scaling")
+    if variant == "no compression":
+        assert net.lstm.input_size == 2 * SIZE["max_bin"]
+    if variant == "no skip":
+        assert net.fc2.in_features == SIZE["hidden_size"]
+
+
+def test_the_table_of_parts_is_whole_and_todays():
+    found = json.loads((RESULTS / "open_unmix.json").read_text(encoding="utf-8"))
+    assert found["about"]["generator_hash"] == generator_hash()
+    rows = sorted((row["variant"], row["seed"]) for row in found["rows"])
+    assert rows == sorted(itertools.product(VARIANTS, SEEDS))

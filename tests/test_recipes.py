@@ -1,7 +1,10 @@
 """Recipes make what they say, and weights survive the way to disk and back."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from common.errors import UsageError
 from common.recipes import (
@@ -10,6 +13,7 @@ from common.recipes import (
     load,
     recipe,
     save_checkpoint,
+    train,
     unknown_model,
 )
 from common.scale import SCALES, scale
@@ -53,6 +57,60 @@ def test_weights_come_back(tmp_path):
         exact = "norm" in name
         torch.testing.assert_close(new, old, atol=0 if exact else 1e-3, rtol=0)
     assert path.stat().st_size < 2.2 * sum(x.numel() for x in net.state_dict().values()) + 4000
+
+
+def test_statistics_are_kept_whole(tmp_path):
+    """A running variance may be beyond what half precision holds."""
+    net = recipe("open-unmix", "smoke").net()
+    first = net.nets["drums"]
+    with torch.no_grad():
+        first.bn3.running_var.fill_(1e6)
+        first.input_scale.fill_(1e6)
+    save_checkpoint(tmp_path / "x.safetensors", net, "open-unmix", "smoke")
+    again = load(tmp_path / "x.safetensors").net.nets["drums"]
+    assert again.bn3.running_var.eq(1e6).all() and again.input_scale.eq(1e6).all()
+
+
+class Noise:
+    """A track of noise; vocals are ten times as loud as the rest."""
+
+    sample_rate, n_samples, source_names = 22050, 30000, ("drums", "bass", "other", "vocals")
+
+    def read(self, source, first, n_samples):
+        generator = torch.Generator().manual_seed(source)
+        audio = torch.randn(2, self.n_samples, generator=generator)
+        return (1.0 if source == 3 else 0.1) * audio[:, first : first + n_samples]
+
+
+def test_an_interrupted_run_with_prepared_input_equals_one_that_was_not(tmp_path, monkeypatch):
+    made = recipe("open-unmix", "smoke")
+    seen, calls = [], []
+
+    def prepare(net, excerpts):
+        made.prepare(net, excerpts)
+        seen.append(net.nets["bass"].input_scale.detach().clone())
+
+    def objective(net, mixture, sources):
+        calls.append(len(sources))
+        if len(calls) == 6:  # steps are saved up to the fourth
+            raise KeyboardInterrupt
+        return made.objective(net, mixture, sources)
+
+    config = replace(made.config, steps=8, save_every=4)
+    changed = replace(made, prepare=prepare, objective=objective, config=config)
+    monkeypatch.setitem(RECIPES["open-unmix"], "smoke", changed)
+    tracks = {"train": [Noise()], "valid": []}
+    monkeypatch.setattr("common.recipes.training_tracks", lambda _, split, rate: tracks[split])
+    given = {"name": "open-unmix", "scale": "smoke", "root": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        train(**given, folder=tmp_path / "a")
+    resumed = load_file(train(**given, folder=tmp_path / "a", resume=True))
+    whole = load_file(train(**given, folder=tmp_path / "b"))
+    assert len(calls) == 6 + 4 + 8
+    assert all(torch.equal(resumed[name], x) for name, x in whole.items())
+    assert len(seen) == 3 and torch.equal(seen[0], seen[1]) and seen[0].ne(1).all()
+    moved = whole["nets.bass.input_scale"] - seen[0]
+    assert 0 < moved.abs().max() < 0.1  # from there it goes on learning
 
 
 def test_half_precision_costs_nothing_to_hear(tmp_path):

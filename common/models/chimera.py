@@ -16,7 +16,7 @@ from common.models.mask_inference import LogMagnitude, MaskHead, RecurrentStack
 
 
 class ChimeraOutput(NamedTuple):
-    """What both heads say: embeddings (b, c, f, n, d), masks (b, s, c, f, n)."""
+    """Both answers: embeddings (b, c, f, n, d), masks (b, s, c, f, n)."""
 
     embeddings: Tensor
     masks: Tensor
@@ -26,8 +26,8 @@ class Chimera(nn.Module):
     """Give every bin a place and one soft mask per source, from one body.
 
     magnitude: (b, c, f, n), linear → ChimeraOutput. Each channel is looked at
-    by itself. `centroids` (s, d) as in DeepClustering. Luo et al. 2017,
-    section 2.3; Wang et al. 2018, section 3.
+    by itself. `centroids` (s, d) as in DeepClustering. Luo et al. 2017;
+    Wang et al. 2018.
     """
 
     def __init__(

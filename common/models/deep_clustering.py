@@ -16,7 +16,7 @@ from common.models.mask_inference import LogMagnitude, RecurrentStack
 class EmbeddingHead(nn.Module):
     """Turn the features of each frame into one point per bin, on a sphere.
 
-    features: (b, n, d) → embeddings: (b, f, n, e), of length 1.
+    features: (b, n, n_features) → embeddings: (b, f, n, d), of length 1.
     """
 
     def __init__(self, n_features: int, n_bins: int, n_dimensions: int):
@@ -26,7 +26,7 @@ class EmbeddingHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         x = self.linear(features)
-        x = rearrange(x, "b n (f e) -> b f n e", f=self.n_bins)
+        x = rearrange(x, "b n (f d) -> b f n d", f=self.n_bins)
         return functional.normalize(x, dim=-1)
 
 

@@ -9,6 +9,9 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import Dataset
+
+from common.stft import STFT
 
 
 class OpenUnmix(nn.Module):
@@ -61,3 +64,37 @@ class OpenUnmix(nn.Module):
         x = rearrange(self.bn3(self.fc3(x)), "(n b) (c f) -> b c n f", b=b, c=c)
         mask = functional.relu(x * self.output_scale + self.output_mean)
         return rearrange(mask, "b c n f -> b 1 c f n")
+
+
+def input_statistics(
+    excerpts: Dataset,
+    stft: STFT,
+    n_excerpts: int = 256,
+) -> tuple[Tensor, Tensor]:
+    """How loud each bin of a mixture is on average, and how much that varies.
+
+    Returns mean and standard deviation of the magnitude, each (f,), over the
+    first few excerpts, their channels and frames. A bin that hardly ever
+    sounds is taken to vary by 1e-4 of the liveliest.
+    """
+    total = torch.zeros(2, stft.n_bins, dtype=torch.float64)
+    for i in range(n_excerpts):
+        x = stft(excerpts[i][0]).abs().double()
+        total += torch.stack([x, x.square()]).mean(dim=(1, 3))
+    mean, square = total / n_excerpts
+    std = (square - mean.square()).clamp(min=0).sqrt()
+    return mean.float(), std.clamp(min=1e-4 * float(std.max())).float()
+
+
+@torch.no_grad()
+def scale_input(net: nn.Module, excerpts: Dataset, stft: STFT) -> None:
+    """Let each Open-Unmix in a net begin with bins of mean 0 and deviation 1.
+
+    Stöter et al. 2019.
+    """
+    mean, std = input_statistics(excerpts, stft)
+    for part in net.modules():
+        if isinstance(part, OpenUnmix):
+            n_seen = len(part.input_mean)
+            part.input_mean.copy_(-mean[:n_seen])
+            part.input_scale.copy_(1 / std[:n_seen])

@@ -53,11 +53,12 @@ def unknown_model(name: str, known: dict[str, object] | list[str]) -> UsageError
 def save_checkpoint(path: Path, net: nn.Module, name: str, scale: str, half: bool = True) -> None:
     """Write weights (in half precision unless told otherwise) with the recipe that made them.
 
-    Statistics of normalisation layers stay in float32.
+    Statistics, and what belongs to normalisation layers, stay in float32.
     """
     tensors = {}
     for key, x in net.state_dict().items():
-        keep = not half or not x.is_floating_point() or "norm" in key
+        statistic = "norm" in key or "running" in key or "input_" in key
+        keep = not half or not x.is_floating_point() or statistic
         tensors[key] = (x if keep else x.half()).cpu().contiguous()
     metadata = {"recipe": name, "scale": scale}
     write_tensors(path, tensors, metadata)
@@ -143,6 +144,8 @@ def train(
         validate = ValidationLoss(made.objective, excerpts, n_excerpts=32)
     torch.manual_seed(made.config.seed)
     net = made.net()
+    if made.prepare:
+        made.prepare(net, training)
     history = fit(net, made.objective, training, made.config, validate, folder, resume)
     if made.finish:
         made.finish(net.cpu().eval(), training)

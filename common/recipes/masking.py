@@ -14,9 +14,11 @@ from common.losses import ChimeraObjective, ClusteringObjective, PhaseSensitiveO
 from common.models.chimera import Chimera, EmbeddingBranch, MaskBranch
 from common.models.deep_clustering import DeepClustering
 from common.models.mask_inference import MaskInference
-from common.models.open_unmix import OpenUnmix
-from common.models.unet import PerSource, UNet
+from common.models.open_unmix import OpenUnmix, scale_input
+from common.models.unet import Patchwise, PerSource, UNet
+from common.recipes.dense import D3NET
 from common.recipes.recipe import Recipe, mask_net
+from common.recipes.spleeter import SPLEETER
 from common.separation import MaskSeparator, WienerSeparator
 from common.stft import STFT
 from common.training import TrainConfig
@@ -30,6 +32,11 @@ def per_source(net: Callable[..., nn.Module], **size: object) -> PerSource:
 def mask_branch(net: Chimera, **settings: object) -> MaskSeparator:
     """Separate with the masks of a Chimera; its places have done their work in training."""
     return MaskSeparator(MaskBranch(net), **settings)
+
+
+def in_patches(net: UNet, n_frames: int, margin: int, **settings: object) -> MaskSeparator:
+    """Separate patch by patch, in the length that the net has learnt from."""
+    return MaskSeparator(Patchwise(net, n_frames, margin), **settings)
 
 
 def store_places(net: Chimera, excerpts: Excerpts, stft: STFT) -> None:
@@ -54,6 +61,7 @@ _open_unmix = partial(
     partial(per_source, OpenUnmix),
     objective=PhaseSensitiveObjective,
     separator=WienerSeparator,
+    prepare=scale_input,
     n_channels=2,
 )
 
@@ -100,7 +108,7 @@ MASKING: dict[str, dict[str, Recipe]] = {
         ),
         "live": _clustering(
             1.0,
-            TrainConfig(steps=300, batch_size=4, learning_rate=3e-3),
+            TrainConfig(steps=200, batch_size=4, learning_rate=3e-3),
             SONG_SETS["live"],
             hidden_size=32,
             n_layers=1,
@@ -115,7 +123,7 @@ MASKING: dict[str, dict[str, Recipe]] = {
         ),
         "zoo": _clustering(
             2.0,
-            TrainConfig(steps=6000, batch_size=8, learning_rate=2e-3, validate_every=1000),
+            TrainConfig(steps=8000, batch_size=8, learning_rate=2e-3, validate_every=1000),
             SONG_SETS["zoo"],
             dropout=0.1,
         ),
@@ -173,9 +181,10 @@ MASKING: dict[str, dict[str, Recipe]] = {
         "smoke": _unet(
             1.0, TrainConfig(steps=8, batch_size=2), SONG_SETS["smoke"], channels=(4, 8, 8)
         ),
+        # 0.7 s are 32 frames, which five levels divide: nothing of a step is spent on padding.
         "live": _unet(
-            1.0,
-            TrainConfig(steps=150, batch_size=4, learning_rate=3e-3),
+            0.7,
+            TrainConfig(steps=300, batch_size=4, learning_rate=3e-3),
             SONG_SETS["live"],
             objective=PhaseSensitiveObjective,
             channels=(8, 16, 32, 64, 64),
@@ -183,30 +192,33 @@ MASKING: dict[str, dict[str, Recipe]] = {
             power=0.3,
         ),
         "live-gpu": _unet(
-            3.0,
+            2.94,
             TrainConfig(steps=600, batch_size=16),
             SONG_SETS["live"],
             objective=PhaseSensitiveObjective,
             power=0.3,
         ),
+        # 1.46 s are 64 frames, which six levels divide.
         "zoo": _unet(
-            2.0,
-            TrainConfig(steps=10_000, batch_size=8, learning_rate=2e-3, validate_every=1000),
+            1.46,
+            TrainConfig(steps=12_000, batch_size=8, learning_rate=2e-3, validate_every=1000),
             SONG_SETS["zoo"],
             objective=PhaseSensitiveObjective,
+            separator=partial(in_patches, n_frames=64, margin=12),
             channels=(8, 16, 32, 64, 128, 128),
             dropout=0.1,
             power=0.3,
         ),
         # Jansson's transform and training loss; one net for the four sources of MUSDB18.
         "paper": _unet(
-            12.0,
+            11.9,
             TrainConfig(steps=200_000, batch_size=16, validate_every=2000, save_every=2000),
             SONG_SETS["zoo"],
             STFT(1024, 768),
             sample_rate=8192,
         ),
     },
+    "spleeter": SPLEETER,
     "open-unmix": {
         "smoke": _open_unmix(
             1.0,
@@ -219,7 +231,7 @@ MASKING: dict[str, dict[str, Recipe]] = {
         ),
         "live": _open_unmix(
             1.0,
-            TrainConfig(steps=200, batch_size=4, learning_rate=3e-3),
+            TrainConfig(steps=200, batch_size=4, learning_rate=1e-2),
             SONG_SETS["live"],
             n_bins=1025,
             max_bin=743,
@@ -228,7 +240,7 @@ MASKING: dict[str, dict[str, Recipe]] = {
         ),
         "live-gpu": _open_unmix(
             3.0,
-            TrainConfig(steps=600, batch_size=16),
+            TrainConfig(steps=600, batch_size=16, learning_rate=3e-3),
             SONG_SETS["live"],
             n_bins=1025,
             max_bin=743,
@@ -236,11 +248,11 @@ MASKING: dict[str, dict[str, Recipe]] = {
         ),
         "zoo": _open_unmix(
             2.0,
-            TrainConfig(steps=6000, batch_size=8, learning_rate=2e-3, validate_every=1000),
+            TrainConfig(steps=6000, batch_size=8, learning_rate=5e-3, validate_every=1000),
             SONG_SETS["zoo"],
             n_bins=1025,
             max_bin=743,
-            hidden_size=60,
+            hidden_size=72,
             n_layers=2,
             dropout=0.1,
         ),
@@ -253,5 +265,6 @@ MASKING: dict[str, dict[str, Recipe]] = {
             sample_rate=44100,
         ),
     },
+    "d3net": D3NET,
 }
 """Model name → scale → recipe."""

@@ -25,7 +25,8 @@ class Recipe:
 
     net: makes an untrained net; objective: what it minimises; separator: wraps it for use;
     seconds, n_channels: length and width of a training excerpt; songs: what it learns from;
-    finish: what the trained net is told about the excerpts at the end, if anything.
+    prepare, finish: what the untrained net is told about the excerpts beforehand, and the trained
+    one at the end, if anything.
     """
 
     net: Callable[[], nn.Module]
@@ -37,6 +38,7 @@ class Recipe:
     augment: Augment = field(default_factory=Augment)
     n_channels: int = 1
     sample_rate: int = SAMPLE_RATE
+    prepare: Callable[[nn.Module, Excerpts], None] | None = None
     finish: Callable[[nn.Module, Excerpts], None] | None = None
 
 
@@ -50,6 +52,7 @@ def mask_net(
     objective: Callable[[STFT], Callable] = MaskObjective,
     separator: Callable[..., Separator] = MaskSeparator,
     n_channels: int = 1,
+    prepare: Callable[[nn.Module, Excerpts, STFT], None] | None = None,
     finish: Callable[[nn.Module, Excerpts, STFT], None] | None = None,
     **size: object,
 ) -> Recipe:
@@ -63,5 +66,6 @@ def mask_net(
         songs=songs,
         n_channels=n_channels,
         sample_rate=sample_rate,
+        prepare=partial(prepare, stft=stft) if prepare else None,
         finish=partial(finish, stft=stft) if finish else None,
     )

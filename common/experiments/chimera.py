@@ -1,0 +1,151 @@
+"""Does the clustering head regularise? One Chimera, six weights between its losses, three seeds.
+
+Each weight is tried on few songs, of which the net learns parts by heart, and on ten times as
+many; there also the other clustering loss, at one weight. `python -m common.experiments.chimera`
+rewrites book/results/chimera.json, a row at a time; a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from common import SOURCES
+from common.clustering import ClusteringSeparator, store_centroids
+from common.data import NO_AUGMENT, SONG_SETS, Excerpts, embedded_songs, embedded_tracks
+from common.evaluation import sdr
+from common.experiments.rows import RESULTS, run_rows
+from common.losses import ChimeraObjective, affinity_loss, whitened_kmeans_loss
+from common.models.chimera import Chimera, EmbeddingBranch, MaskBranch
+from common.separation import MaskSeparator, Separator, separate
+from common.songs.dataset import generator_hash, set_hash
+from common.stft import STFT
+from common.tracks import Track
+from common.training import TrainConfig, fit
+
+SONGS = {"few": 2, "many": 20}
+"""How many training songs, all of the "live" set."""
+
+LOSSES = {"affinity": affinity_loss, "whitened": whitened_kmeans_loss}
+WEIGHTS = (0.0, 0.5, 0.75, 0.9, 0.975, 1.0)
+"""The weight of the affinity loss. At 0 its head learns nothing, at 1 the mask head."""
+
+WHITENED = 0.4
+"""The one weight of the whitened loss: there both losses pull about equally at the body."""
+
+SEEDS = (0, 1, 2)
+TRANSFORM = STFT(n_fft=2048, hop_length=1024)
+"""The bench's windows, half as many of them: an experiment of 36 trainings has to be quick."""
+
+CONFIG = TrainConfig(steps=250, batch_size=4, learning_rate=3e-3)
+SECONDS = 1.0
+JUDGED = 8.0
+"""How many seconds from the middle of a song are separated."""
+
+
+@functools.cache
+def middles(split: str, limit: int | None = None) -> list[Track]:
+    """The middle of each song of a split: what the nets are judged on."""
+    tracks = embedded_tracks(split, limit=limit, songs=SONG_SETS["live"])
+    return [track.excerpt((track.duration - JUDGED) / 2, JUDGED) for track in tracks]
+
+
+@functools.cache
+def training_songs(count: int) -> list[Track]:
+    """The first so many training songs; the few are among the many."""
+    return embedded_tracks("train", limit=count, songs=SONG_SETS["live"])
+
+
+def heads(net: Chimera) -> dict[str, Separator]:
+    """The two separators inside a trained Chimera."""
+    return {
+        "masks": MaskSeparator(MaskBranch(net), TRANSFORM).eval(),
+        "places": ClusteringSeparator(EmbeddingBranch(net), TRANSFORM).eval(),
+    }
+
+
+def mean_sdr(separator: Separator, tracks: list[Track]) -> dict[str, object]:
+    """SDR in dB: of each track, averaged over its stems; of each stem, averaged over tracks."""
+    ratios = torch.stack(
+        [sdr(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
+    )
+    stems = zip(SOURCES, ratios.nanmean(dim=0).tolist(), strict=True)
+    return {
+        "songs": [round(x, 3) for x in ratios.nanmean(dim=1).tolist()],
+        "stems": {source: round(x, 3) for source, x in stems},
+    }
+
+
+def trained(
+    tracks: list[Track],
+    weight: float,
+    seed: int,
+    config: TrainConfig = CONFIG,
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor] = affinity_loss,
+) -> Chimera:
+    """A small Chimera, trained on these songs at one weight, with its centroids."""
+    objective = ChimeraObjective(TRANSFORM, weight, loss)
+    excerpts = Excerpts(tracks, SECONDS, seed, NO_AUGMENT, n_channels=1)
+    torch.manual_seed(seed)
+    net = Chimera(hidden_size=32, n_layers=1, dropout=0.0)
+    fit(net, objective, excerpts, replace(config, seed=seed))
+    store_centroids(EmbeddingBranch(net.cpu().eval()), excerpts, TRANSFORM)
+    return net
+
+
+def measure(key: dict) -> dict:
+    """Train at one weight from one seed; SDR of both heads in dB on songs of each kind.
+
+    "valid" is for choosing, "test" only for reporting. "train" are the few songs in both cases.
+    """
+    begin = time.process_time()
+    tracks = training_songs(SONGS[key["songs"]])
+    net = trained(tracks, key["weight"], key["seed"], loss=LOSSES[key["loss"]])
+    judged = {
+        "train": middles("train", SONGS["few"]),
+        "valid": middles("valid"),
+        "test": middles("test"),
+    }
+    found = {
+        head: {name: mean_sdr(separator, tracks) for name, tracks in judged.items()}
+        for head, separator in heads(net).items()
+    }
+    return {"sdr": found, "core_seconds": round(time.process_time() - begin)}
+
+
+def main() -> None:
+    """Fill in the rows that are missing."""
+    songs = embedded_songs(SONG_SETS["live"])
+    about = {
+        "generator_hash": generator_hash(),
+        "test_hash": set_hash(songs, "test"),
+        "songs": SONGS,
+        "steps": CONFIG.steps,
+        "batch_size": CONFIG.batch_size,
+        "learning_rate": CONFIG.learning_rate,
+        "seconds_per_excerpt": SECONDS,
+        "seconds_judged": JUDGED,
+        "net": "Chimera(hidden_size=32, n_layers=1, dropout=0), 8 dimensions",
+        "masks": "phase-sensitive error",
+        "hardware": platform.machine(),
+    }
+    runs = [(songs, "affinity", weight) for songs in SONGS for weight in WEIGHTS]
+    runs.append(("many", "whitened", WHITENED))
+    keys = [
+        {"songs": songs, "loss": loss, "weight": weight, "seed": seed}
+        for seed in SEEDS
+        for songs, loss, weight in runs
+    ]
+    about = json.loads(json.dumps(about))  # as it will be read back: no tuples
+    run_rows(RESULTS / "chimera.json", about, keys, measure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Which loss teaches a clustering net more: affinity or whitened k-means?
+
+One small net, one number of steps, both losses, three seeds.
+`python -m common.experiments.clustering_losses` rewrites book/results/clustering_losses.json, a row
+at a time; a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import platform
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from common.clustering import N_POINTS, cluster_masks, kmeans, loud_points, store_centroids
+from common.data import SONG_SETS, Excerpts, embedded_songs, embedded_tracks
+from common.evaluation import sdr
+from common.experiments.rows import RESULTS, run_rows
+from common.losses import ClusteringObjective, affinity_loss, whitened_kmeans_loss
+from common.masks import apply_mask
+from common.models.deep_clustering import DeepClustering
+from common.recipes import BENCH_STFT
+from common.songs.dataset import generator_hash, set_hash
+from common.tracks import Track
+from common.training import TrainConfig, fit
+
+LOSSES = {"affinity": affinity_loss, "whitened k-means": whitened_kmeans_loss}
+HARDNESSES = (1.0, 2.0, 4.0, 8.0)
+PULLS = {"k-means": 0.0, "tied": 0.5}
+SEEDS = [0, 1, 2]
+
+CONFIG = TrainConfig(steps=150, batch_size=4, learning_rate=3e-3)
+SECONDS = 1.0
+
+
+@functools.cache
+def tracks(split: str) -> list[Track]:
+    """The songs of a split: whole ones to learn from, six seconds of each to be judged on."""
+    songs = embedded_tracks(split, songs=SONG_SETS["live"])
+    return songs if split == "train" else [x.excerpt(x.duration / 3, 6.0) for x in songs]
+
+
+@torch.no_grad()
+def judge(net: DeepClustering, songs: list[Track]) -> dict[str, list[float]]:
+    """Mean SDR in dB over songs and sources, for each pull a list over hardnesses."""
+    found: dict[str, list[list[Tensor]]] = {name: [] for name in PULLS}
+    for track in songs:
+        spectrum = BENCH_STFT(track.mixture)[None]
+        places = net(spectrum.abs())
+        loud = loud_points(places, spectrum.abs(), N_POINTS)
+        for name, pull in PULLS.items():
+            centroids = kmeans(*loud, net.centroids, pull=pull)
+            row = []
+            for hardness in HARDNESSES:
+                masked = apply_mask(cluster_masks(places, centroids, hardness), spectrum)[0]
+                row.append(sdr(track.sources, BENCH_STFT.inverse(masked, track.n_samples)))
+            found[name].append(torch.stack(row))
+    return {
+        name: [round(x, 4) for x in torch.stack(rows).nanmean(dim=(0, 2)).tolist()]
+        for name, rows in found.items()
+    }
+
+
+def measure(key: dict) -> dict:
+    """Train with one loss from one seed; mean SDR in dB. "valid" chooses, "test" only reports."""
+    torch.manual_seed(key["seed"])
+    net = DeepClustering(hidden_size=32, n_layers=1)
+    excerpts = Excerpts(tracks("train"), SECONDS, key["seed"], n_channels=1)
+    objective = ClusteringObjective(BENCH_STFT, LOSSES[key["loss"]])
+    begin = time.process_time()
+    fit(net, objective, excerpts, replace(CONFIG, seed=key["seed"]))
+    seconds = time.process_time() - begin
+    net = net.cpu().eval()
+    store_centroids(net, excerpts, BENCH_STFT)
+    judged = {split: judge(net, tracks(split)) for split in ("valid", "test")}
+    return {"sdr": judged, "seconds": round(seconds)}
+
+
+def main() -> None:
+    """Fill in the rows that are missing."""
+    songs = embedded_songs(SONG_SETS["live"])
+    about = {
+        "generator_hash": generator_hash(),
+        "test_hash": set_hash(songs, "test"),
+        "steps": CONFIG.steps,
+        "batch_size": CONFIG.batch_size,
+        "seconds_per_excerpt": SECONDS,
+        "net": "DeepClustering(hidden_size=32, n_layers=1)",
+        "hardnesses": HARDNESSES,
+        "pulls": PULLS,
+        "hardware": platform.machine(),
+    }
+    keys = [{"loss": loss, "seed": seed} for seed in SEEDS for loss in LOSSES]
+    about = json.loads(json.dumps(about))  # as it will be read back: no tuples
+    run_rows(RESULTS / "clustering_losses.json", about, keys, measure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""What do D3Net's ideas buy? One small net, one number of steps, five variants, three seeds.
+
+Dilations that grow with every layer read, none, or one for each layer; one net for all bands in
+place of two; and one net for each source in place of one for all. `python -m
+common.experiments.d3net` rewrites book/results/d3net.json, a row at a time; a run that was stopped
+goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from common import SOURCES
+from common.data import SONG_SETS, Excerpts, embedded_songs, embedded_tracks
+from common.evaluation import bleeding, sdr
+from common.experiments.rows import RESULTS, run_rows
+from common.losses import PhaseSensitiveObjective
+from common.models.d3_blocks import D2Block, NormConv
+from common.models.d3_sizes import BandSize
+from common.models.d3net import D3Net
+from common.models.unet import PerSource
+from common.recipes import BENCH_STFT
+from common.separation import MaskSeparator, separate
+from common.songs.dataset import generator_hash, set_hash
+from common.tracks import Track
+from common.training import TrainConfig, fit
+
+CONFIG = {"steps": 100, "batch_size": 4, "learning_rate": 5e-3}
+SECONDS = 1.0
+SEEDS = [0, 1, 2]
+
+
+class OneDilationBlock(nn.Module):
+    """Layers that each read all before them at one dilation, which grows from layer to layer.
+
+    x: (b, i, f, n) → (b, growth, f, n): a `D2Block` without its idea.
+    """
+
+    def __init__(self, n_in: int, growth: int, n_layers: int):
+        super().__init__()
+        self.layers = nn.ModuleList(
+            NormConv(n_in + j * growth, growth, dilation=2**j) for j in range(n_layers)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            found = layer(x)
+            x = torch.cat([x, found], dim=1)
+        return found
+
+
+def small(width: float = 1.0, one_band: bool = False, n_sources: int = 4) -> D3Net:
+    """The net of the live recipe, or a slimmer one, or one whose single band holds all bins."""
+
+    def slim(*channels: int) -> tuple[int, ...]:
+        return tuple(round(width * n) for n in channels)
+
+    low = BandSize(
+        1024 if one_band else 256,
+        *slim(8),
+        slim(8, 12, 16, 12, 8),
+        (3, 3, 4, 3, 3),
+        (1, 1, 2, 1, 1),
+    )
+    high = BandSize(768, *slim(8), slim(4, 4, 4), (1, 1, 1), (1, 1, 1))
+    full = BandSize(
+        1024,
+        *slim(8),
+        slim(8, 12, 16, 20, 16, 12, 8),
+        (1, 3, 3, 4, 3, 3, 1),
+        (1, 1, 1, 2, 1, 1, 1),
+    )
+    return D3Net(
+        BENCH_STFT.n_bins,
+        n_sources,
+        n_channels=1,
+        fold=2,
+        bands=(low,) if one_band else (low, high),
+        full=full,
+        growth=slim(8)[0],
+        n_layers=2,
+    )
+
+
+def undilated(net: nn.Module) -> nn.Module:
+    """The same net with all of its dilations set to 1, in place."""
+    for module in net.modules():
+        if isinstance(module, NormConv):
+            module.conv.dilation = module.conv.padding = (1, 1)
+    return net
+
+
+def one_dilation_per_layer(net: nn.Module) -> nn.Module:
+    """The same net with every `D2Block` exchanged for a `OneDilationBlock`, in place."""
+    for name, child in net.named_children():
+        if isinstance(child, D2Block):
+            n_in = child.layers[0].conv.in_channels
+            setattr(net, name, OneDilationBlock(n_in, child.growth, len(child.layers)))
+        else:
+            one_dilation_per_layer(child)
+    return net
+
+
+def each_source() -> PerSource:
+    """Four nets of half the width, with about as many weights together as the one net."""
+    return PerSource({source: small(0.5, n_sources=1) for source in SOURCES})
+
+
+VARIANTS: dict[str, Callable[[], nn.Module]] = {
+    "multi-dilated": small,
+    "undilated": lambda: undilated(small()),
+    "one dilation per layer": lambda: one_dilation_per_layer(small()),
+    "one band": lambda: small(one_band=True),
+    "one net per source": each_source,
+}
+"""What is compared: name → a maker of untrained nets."""
+
+
+def judge(separator: MaskSeparator, tracks: list[Track]) -> dict:
+    """Mean SDR of every stem, mean bleeding of drums into vocals, and a core's seconds per track.
+
+    SDR and bleeding in dB, over the middle halves of the tracks in which the stems sound.
+    """
+    tracks = [track.excerpt(track.duration / 4, track.duration / 2) for track in tracks]
+    begin = time.process_time()
+    songs = [(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
+    seconds = (time.process_time() - begin) / len(tracks)
+    drums, vocals = SOURCES.index("drums"), SOURCES.index("vocals")
+    leaks = torch.stack([bleeding(true, stems)[drums, vocals] for true, stems in songs])
+    found = torch.stack([sdr(true, stems) for true, stems in songs]).nanmean(dim=0)
+    return {
+        "sdr": dict(zip(SOURCES, found.tolist(), strict=True)),
+        "drums_in_vocals": leaks.nanmean().item(),
+        "seconds": seconds,
+    }
+
+
+def measure(key: dict) -> dict:
+    """Train one variant from one seed. "valid" is for choosing, "test" for reporting only."""
+    torch.manual_seed(key["seed"])
+    net = VARIANTS[key["variant"]]()
+    tracks = embedded_tracks("train", songs=SONG_SETS["live"])
+    excerpts = Excerpts(tracks, SECONDS, key["seed"], n_channels=1)
+    begin = time.process_time()
+    history = fit(
+        net,
+        PhaseSensitiveObjective(BENCH_STFT),
+        excerpts,
+        TrainConfig(**CONFIG, seed=key["seed"]),
+    )
+    seconds = time.process_time() - begin
+    separator = MaskSeparator(net.cpu(), BENCH_STFT, segment=SECONDS).eval()
+    return {
+        "parameters": sum(weight.numel() for weight in net.parameters()),
+        "training_seconds": seconds,
+        "loss": sum(history.losses[-20:]) / 20,
+        "valid": judge(separator, embedded_tracks("valid", songs=SONG_SETS["live"])),
+        "test": judge(separator, embedded_tracks("test", songs=SONG_SETS["live"])),
+    }
+
+
+def main() -> None:
+    """Fill in the rows that are missing."""
+    about = {
+        "generator_hash": generator_hash(),
+        "test_hash": set_hash(embedded_songs(SONG_SETS["live"]), "test"),
+        "config": CONFIG,
+        "seconds_per_excerpt": SECONDS,
+        "net": "the live recipe's D3Net",
+        "objective": "phase-sensitive error",
+        "hardware": platform.machine(),
+    }
+    keys = [{"variant": name, "seed": seed} for seed in SEEDS for name in VARIANTS]
+    run_rows(RESULTS / "d3net.json", json.loads(json.dumps(about)), keys, measure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""What does each part of Open-Unmix buy? Small nets that lack one part each, three seeds.
+
+`python -m common.experiments.open_unmix` rewrites book/results/open_unmix.json, a row at a time;
+a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from common import SOURCES
+from common.data import SONG_SETS, Excerpts, embedded_songs, embedded_tracks, real_excerpt
+from common.evaluation import evaluate, evaluate_track
+from common.experiments.rows import RESULTS, run_rows
+from common.losses import PhaseSensitiveObjective
+from common.models.open_unmix import OpenUnmix, scale_input
+from common.recipes import BENCH_STFT
+from common.separation import MaskSeparator
+from common.songs.dataset import generator_hash, set_hash
+from common.tracks import Track
+from common.training import TrainConfig, fit
+
+
+class Ablated(OpenUnmix):
+    """Open-Unmix that can do without its compression or without its skip.
+
+    compress: whether the BLSTM reads features, or every bin itself; skip: whether the features
+    also go round the BLSTM.
+    """
+
+    def __init__(self, compress: bool = True, skip: bool = True, **size: int | float):
+        super().__init__(**size)
+        self.compress, self.skip = compress, skip
+        n_inputs, n_features = self.fc1.in_features, self.fc1.out_features
+        if not compress:
+            self.lstm = nn.LSTM(n_inputs, n_features // 2, bidirectional=True)
+        if not skip:
+            self.fc2 = nn.Linear(n_features, n_features, bias=False)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        b, c = magnitude.shape[:2]
+        seen = magnitude[:, :, : len(self.input_mean)].transpose(2, 3)
+        seen = rearrange((seen + self.input_mean) * self.input_scale, "b c n f -> n b (c f)")
+        x = rearrange(torch.tanh(self.bn1(self.fc1(seen.flatten(0, 1)))), "(n b) d -> n b d", b=b)
+        read = self.lstm(x if self.compress else seen)[0]
+        x = (torch.cat([x, read], dim=-1) if self.skip else read).flatten(0, 1)
+        x = functional.relu(self.bn2(self.fc2(x)))
+        x = rearrange(self.bn3(self.fc3(x)), "(n b) (c f) -> b c n f", b=b, c=c)
+        mask = functional.relu(x * self.output_scale + self.output_mean)
+        return rearrange(mask, "b c n f -> b 1 c f n")
+
+
+class OneSided(nn.Module):
+    """Open-Unmix that is shown left and right as if they were two recordings."""
+
+    def __init__(self, **size: int | float):
+        super().__init__()
+        self.net = OpenUnmix(n_channels=1, **size)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        masks = self.net(rearrange(magnitude, "b c f n -> (b c) 1 f n"))
+        return rearrange(masks, "(b c) s 1 f n -> b s c f n", c=magnitude.shape[1])
+
+
+VARIANTS: dict[str, tuple[Callable[..., nn.Module], bool]] = {
+    "whole": (OpenUnmix, True),
+    "no input scaling": (OpenUnmix, False),
+    "no compression": (partial(Ablated, compress=False), True),
+    "no skip": (partial(Ablated, skip=False), True),
+    "one channel at a time": (OneSided, True),
+}
+"""What is trained: the net, and whether its input is scaled first."""
+
+TARGET = "vocals"
+SIZE = {"n_bins": BENCH_STFT.n_bins, "max_bin": 743, "hidden_size": 32, "n_layers": 1}
+CONFIG = TrainConfig(steps=400, batch_size=4, learning_rate=1e-2)
+SECONDS = 1.0
+SEEDS = [0, 1, 2]
+
+
+@dataclass(frozen=True, eq=False)
+class OnlyTarget(Dataset):
+    """Excerpts with one source: mixture (c, t), sources (1, c, t)."""
+
+    excerpts: Excerpts
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        mixture, sources = self.excerpts[index]
+        wanted = SOURCES.index(TARGET)
+        return mixture, sources[wanted : wanted + 1]
+
+
+def learn(
+    variant: str, seed: int, tracks: list[Track], steps: int = CONFIG.steps
+) -> tuple[nn.Module, list[float]]:
+    """One variant, trained on these songs from one seed, and the loss of every step."""
+    make, scaled = VARIANTS[variant]
+    torch.manual_seed(seed)
+    net = make(**SIZE)
+    excerpts = OnlyTarget(Excerpts(tracks, SECONDS, seed))
+    if scaled:
+        scale_input(net, excerpts, BENCH_STFT)
+    config = replace(CONFIG, seed=seed, steps=steps)
+    history = fit(net, PhaseSensitiveObjective(BENCH_STFT), excerpts, config)
+    return net.cpu().eval(), history.losses
+
+
+def scores(separator: object) -> dict:
+    """SDR and bleeding in dB, medians over the songs of each kind; "test" only reports."""
+    found = {
+        split: evaluate(separator, embedded_tracks(split, songs=SONG_SETS["live"]), progress=False)
+        for split in ("valid", "test")
+    }
+    sdr = {split: results["median"]["sdr"] for split, results in found.items()}
+    sdr["excerpt"] = evaluate_track(separator, real_excerpt())["sdr"]
+    return {"sdr": sdr, "bleeding": found["test"]["bleeding"]}
+
+
+def measure(key: dict) -> dict:
+    """Train one variant from one seed and judge it without any filter behind it."""
+    tracks = embedded_tracks("train", songs=SONG_SETS["live"])
+    begin = time.perf_counter()
+    net, losses = learn(key["variant"], key["seed"], tracks)
+    seconds = time.perf_counter() - begin
+    return {
+        **scores(MaskSeparator(net, BENCH_STFT, (TARGET,))),
+        "losses": [round(loss, 4) for loss in losses[::10]],
+        "parameters": sum(x.numel() for x in net.parameters()),
+        "seconds": round(seconds),
+    }
+
+
+def facts() -> dict:
+    """What holds for the songs of every row."""
+    return {
+        "generator_hash": generator_hash(),
+        "test_hash": set_hash(embedded_songs(SONG_SETS["live"]), "test"),
+        "hardware": platform.machine(),
+    }
+
+
+def main() -> None:
+    """Fill in the rows that are missing."""
+    about = facts() | {
+        "size": SIZE,
+        "steps": CONFIG.steps,
+        "batch_size": CONFIG.batch_size,
+        "learning_rate": CONFIG.learning_rate,
+        "seconds_per_excerpt": SECONDS,
+        "target": TARGET,
+        "objective": "phase-sensitive error",
+    }
+    keys = [{"variant": variant, "seed": seed} for seed in SEEDS for variant in VARIANTS]
+    about = json.loads(json.dumps(about))  # as it will be read back: no tuples
+    run_rows(RESULTS / "open_unmix.json", about, keys, measure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""What do Spleeter's choices buy at this book's size? One change at a time, two seeds.
+
+`python -m common.experiments.spleeter` rewrites book/results/spleeter.json, a row at a time; a run
+that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+import torch
+
+from common import SOURCES
+from common.data import SONG_SETS, Excerpts, embedded_songs, embedded_tracks
+from common.evaluation import sdr
+from common.experiments.rows import RESULTS, run_rows
+from common.losses import PhaseSensitiveObjective
+from common.models.spleeter import RatioMasks, SpleeterNet
+from common.models.unet import PerSource
+from common.recipes import BENCH_STFT
+from common.separation import MaskSeparator, separate
+from common.songs.dataset import generator_hash, set_hash
+from common.tracks import Track
+from common.training import TrainConfig, fit
+
+SIZE = {
+    "channels": (6, 12, 16, 24, 32),
+    "elu": True,
+    "dropout": 0.0,
+    "momentum": 0.1,
+    "power": 0.3,
+}
+CHANGES: dict[str, dict[str, object]] = {
+    "as it is": {},
+    "masks trained apart": {},
+    "leaky ReLU and ReLU": {"elu": False},
+    "raw magnitudes": {"power": 1.0},
+    "statistics of TensorFlow": {"momentum": 0.01},
+}
+"""What is changed in the net; masks trained apart share out the bins only afterwards."""
+
+CONFIG = TrainConfig(steps=120, batch_size=2, learning_rate=3e-3)
+SECONDS = 1.45
+SEEDS = [0, 1]
+N_TRACKS = 4
+
+
+@functools.cache
+def songs(split: str) -> list[Track]:
+    """The songs to learn from, to choose by or to report on."""
+    limit = None if split == "train" else N_TRACKS
+    return embedded_tracks(split, limit=limit, songs=SONG_SETS["live"])
+
+
+def mean_sdr(net: torch.nn.Module, tracks: Sequence[Track]) -> dict[str, float]:
+    """SDR of every stem in dB, averaged over the tracks in which it sounds."""
+    separator = MaskSeparator(net, BENCH_STFT).eval()
+    ratios = [sdr(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
+    return dict(zip(SOURCES, torch.stack(ratios).nanmean(dim=0).tolist(), strict=True))
+
+
+def measure(key: dict) -> dict:
+    """Train one variant from one seed; mean SDR in dB, "valid" to choose by, "test" to report.
+
+    Of masks that were trained apart also what they are worth without sharing, as "alone".
+    """
+    torch.manual_seed(key["seed"])
+    size = {**SIZE, **CHANGES[key["change"]]}
+    nets = PerSource({source: SpleeterNet(**size) for source in SOURCES})
+    shared = RatioMasks(nets)
+    apart = key["change"] == "masks trained apart"
+    excerpts = Excerpts(songs("train"), SECONDS, key["seed"])
+    objective = PhaseSensitiveObjective(BENCH_STFT)
+    begin = time.perf_counter()
+    config = replace(CONFIG, seed=key["seed"])
+    history = fit(nets if apart else shared, objective, excerpts, config)
+    seconds = time.perf_counter() - begin
+    shared.cpu()
+    found = {split: mean_sdr(shared, songs(split)) for split in ("valid", "test")}
+    if apart:
+        found["alone"] = mean_sdr(nets, songs("test"))
+    last = sum(history.losses[-20:]) / 20
+    return {"sdr": found, "loss": last, "seconds": round(seconds)}
+
+
+def main() -> None:
+    """Fill in the rows that are missing."""
+    about = {
+        "generator_hash": generator_hash(),
+        "test_hash": set_hash(embedded_songs(SONG_SETS["live"], n_train=0), "test"),
+        "tracks": N_TRACKS,
+        "net": {**SIZE, "channels": list(SIZE["channels"])},
+        "changes": CHANGES,
+        "config": asdict(CONFIG),
+        "seconds_per_excerpt": SECONDS,
+        "hardware": platform.machine(),
+    }
+    keys = [{"change": change, "seed": seed} for seed in SEEDS for change in CHANGES]
+    run_rows(RESULTS / "spleeter.json", about, keys, measure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Variants of the U-Net, each of which changes one thing.
+
+Lighter skips, masks that compete, one net that is told which source, nets for bands, a second
+answer that says when a source sounds, and the double convolutions of image segmentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+from torch.nn import functional
+
+from common.masks import EPSILON
+from common.models.unet import (
+    EncoderBlock,
+    UNet,
+    from_pictures,
+    to_pictures,
+    way_up,
+)
+
+
+class LightSkip(nn.Module):
+    """Boil the patterns of a level down to a few, or to none.
+
+    x: (b, i, f, n) → (b, o, f, n).
+    """
+
+    def __init__(self, n_in: int, n_out: int):
+        super().__init__()
+        self.conv = nn.Conv2d(n_in, n_out, kernel_size=1) if n_out else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :0] if self.conv is None else self.conv(x)
+
+
+class LightUNet(UNet):
+    """A U-Net whose skips carry only a share of what was seen.
+
+    Shapes as in UNet. share: 1 for as many patterns as there are, 0 for skips
+    that are cut. After the first version of the stem player AI Player.
+    """
+
+    def __init__(
+        self,
+        share: float = 0.25,
+        n_sources: int = 4,
+        channels: Sequence[int] = (16, 32, 64, 128, 256, 512),
+        dropout: float = 0.5,
+        power: float = 1.0,
+    ):
+        super().__init__(n_sources, channels, dropout, power)
+        kept = [round(share * n) for n in channels[:-1]]
+        self.skips = nn.ModuleList(map(LightSkip, channels[:-1], kept))
+        self.decoder, self.head = way_up(channels, n_sources, dropout, kept)
+
+    def paint(self, seen: list[Tensor]) -> Tensor:
+        thin = [skip(x) for skip, x in zip(self.skips, seen[:-1], strict=True)]
+        return super().paint([*thin, seen[-1]])
+
+
+class SoftmaxUNet(UNet):
+    """A U-Net whose masks share out every bin: they add up to 1."""
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        return torch.softmax(self.numbers(magnitude), dim=1)
+
+
+class SharedMasks(nn.Module):
+    """Divide the masks of a net by their sum, so that they add up to 1.
+
+    magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), in [0, 1].
+    """
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        masks = self.net(magnitude)
+        return masks / (masks.sum(dim=1, keepdim=True) + EPSILON)
+
+
+class ConditionedBlock(EncoderBlock):
+    """An encoder block whose patterns are turned up and down from outside.
+
+    x: (b, i, f, n), gain and offset: (b, o) → (b, o, f / 2, n / 2).
+    FiLM: Perez et al. 2018, eq. 2.
+    """
+
+    def forward(self, x: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+        x = self.norm(self.conv(x))
+        x = gain[..., None, None] * x + offset[..., None, None]
+        return functional.leaky_relu(x, 0.2)
+
+
+class ConditionedUNet(UNet):
+    """One U-Net for one source, which is told each time which one.
+
+    magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), one pass for
+    each source. Meseguer-Brocal and Peeters 2019, with a gain and an offset
+    per pattern and a table of them in place of a control net.
+    """
+
+    def __init__(
+        self,
+        n_sources: int = 4,
+        channels: Sequence[int] = (16, 32, 64, 128, 256, 512),
+        dropout: float = 0.5,
+        power: float = 1.0,
+    ):
+        super().__init__(1, channels, dropout, power)
+        levels = [1, *channels]
+        self.encoder = nn.ModuleList(map(ConditionedBlock, levels, channels))
+        self.gains = nn.Parameter(torch.ones(n_sources, sum(channels)))
+        self.offsets = nn.Parameter(torch.zeros(n_sources, sum(channels)))
+        self.widths = list(channels)
+
+    def mask_of(self, wanted: Tensor, magnitude: Tensor) -> Tensor:
+        """wanted: (b, s), such as one-hot rows → masks: (b, 1, c, f, n)."""
+        each = repeat(wanted, "b s -> (b c) s", c=magnitude.shape[1])
+        gains = (each @ self.gains).split(self.widths, dim=1)
+        offsets = (each @ self.offsets).split(self.widths, dim=1)
+        x, seen = to_pictures(magnitude**self.power, self.unit), []
+        for block, gain, offset in zip(
+            self.encoder, gains, offsets, strict=True
+        ):
+            x = block(x, gain, offset)
+            seen.append(x)
+        numbers = from_pictures(self.head(self.paint(seen)), magnitude)
+        return torch.sigmoid(numbers)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        one_hot = torch.eye(len(self.gains), device=magnitude.device)
+        size = {"b": len(magnitude), "s": len(one_hot)}
+        every = repeat(one_hot, "q s -> (b q) s", b=size["b"])
+        x = repeat(magnitude, "b c f n -> (b s) c f n", s=size["s"])
+        masks = self.mask_of(every, x)
+        return rearrange(masks, "(b s) 1 c f n -> b s c f n", **size)
+
+
+class BandWise(nn.Module):
+    """A mask net for each band of frequencies.
+
+    magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n). edges: where each
+    net's band ends, as a number of bins; the last band takes what is left.
+    """
+
+    def __init__(self, nets: Sequence[nn.Module], edges: Sequence[int]):
+        super().__init__()
+        self.nets, self.edges = nn.ModuleList(nets), tuple(edges)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        bands = magnitude.tensor_split(self.edges, dim=2)
+        masks = [net(x) for net, x in zip(self.nets, bands, strict=True)]
+        return torch.cat(masks, dim=3)
+
+
+class ActivityOutput(NamedTuple):
+    """Masks (b, s, c, f, n), and activity (b, n): above 0 for "it sounds"."""
+
+    masks: Tensor
+    activity: Tensor
+
+
+class ActivityUNet(UNet):
+    """A U-Net that also tells in which frames one source is active.
+
+    magnitude: (b, c, f, n), linear → ActivityOutput. Stoller et al. 2018 ask
+    both questions of one net.
+    """
+
+    def __init__(
+        self,
+        n_sources: int = 4,
+        channels: Sequence[int] = (16, 32, 64, 128, 256, 512),
+        dropout: float = 0.5,
+        power: float = 1.0,
+    ):
+        super().__init__(n_sources, channels, dropout, power)
+        self.tell = nn.Conv1d(4 * channels[0], 1, kernel_size=9, padding=4)
+
+    def forward(self, magnitude: Tensor) -> ActivityOutput:
+        size = {"c": magnitude.shape[1]}
+        x = to_pictures(magnitude**self.power, self.unit)
+        x = self.paint(self.look(x))
+        masks = torch.sigmoid(from_pictures(self.head(x), magnitude))
+        heard = torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
+        told = repeat(self.tell(heard), "a 1 n -> a (n half)", half=2)
+        told = rearrange(told, "(b c) n -> b c n", **size).mean(dim=1)
+        return ActivityOutput(masks, told[:, : magnitude.shape[-1]])

@@ -1,0 +1,111 @@
+"""The published weights of Open-Unmix: one file per target, named like `vocals-b62c91ce.pth`.
+
+They lie on Zenodo: umxhq (record 3370489) and umx (3370486) were trained on MUSDB18-HQ and
+MUSDB18; umxl (5069601) on more music than that, and its licence, CC BY-NC-SA 4.0, allows no
+commercial use. Put the files of one model into a folder of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from torch import Tensor
+
+from common import SOURCES
+from common.errors import UsageError
+from common.models.open_unmix import OpenUnmix
+from common.models.unet import PerSource
+from common.official.weights import SUFFIXES, one_of, read_weights
+from common.separation import WienerSeparator
+from common.stft import STFT
+
+SAMPLE_RATE = 44100
+"""What the published nets were trained at, where a file does not say."""
+
+LEFT_OVER = ("sample_rate", "stft.window", "transform.0.window")
+"""What files of before 2021 carry besides the net."""
+
+
+def load(path: Path) -> WienerSeparator:
+    """A separator from a folder with one file per target, or from a single such file.
+
+    Any of the targets drums, bass, other and vocals may be missing; then the Wiener filter is
+    given what is left of the mixture as one more source. Raises UsageError for files that do not
+    fit. Of umxl, mind the licence: CC BY-NC-SA.
+    """
+    files = target_files(path)
+    weights = {target: read_weights(file) for target, file in files.items()}
+    nets = {target: _net(weights[target], file) for target, file in files.items()}
+    widths = {target: _widths(weights[target]) for target in files}
+    if len(set(widths.values())) > 1:
+        told = ", ".join(f"{target} {c} x {f}" for target, (c, f) in widths.items())
+        raise UsageError(f"the files in {path} differ in channels and bins: {told}")
+    n_channels, n_bins = next(iter(widths.values()))
+    n_fft = 2 * (n_bins - 1)
+    rates = [x["sample_rate"] for x in weights.values() if "sample_rate" in x]
+    return WienerSeparator(
+        PerSource(nets),
+        STFT(n_fft, n_fft // 4, pad_mode="reflect"),
+        tuple(files),
+        sample_rate=int(rates[0]) if rates else SAMPLE_RATE,
+        n_channels=n_channels,
+        rest=len(files) < len(SOURCES),
+    ).eval()
+
+
+def target_files(path: Path) -> dict[str, Path]:
+    """Which file is for which target, in the order of `SOURCES`. Raises UsageError."""
+    if not path.exists():
+        raise UsageError(f"{path} does not exist")
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    found: dict[str, Path] = {}
+    for file in files:
+        target = re.split(r"[-.]", file.name)[0]
+        if target not in SOURCES or file.suffix not in SUFFIXES:
+            continue
+        if target in found:
+            raise UsageError(
+                f"{path} has two files for {target}: {found[target].name}, {file.name}"
+            )
+        found[target] = file
+    if not found:
+        raise UsageError(
+            f"{path} is for no target: a file is called {one_of(SOURCES)}, then perhaps a dash "
+            f"and a hash, then {one_of(SUFFIXES)}"
+        )
+    return {source: found[source] for source in SOURCES if source in found}
+
+
+def sizes(weights: dict[str, Tensor]) -> dict[str, int]:
+    """The arguments of the `OpenUnmix` that has these weights, read off their shapes.
+
+    Raises KeyError for weights of another net.
+    """
+    max_bin, (n_bins,) = len(weights["input_mean"]), weights["output_mean"].shape
+    hidden_size, n_inputs = weights["fc1.weight"].shape
+    layers = [name for name in weights if re.fullmatch(r"lstm\.weight_ih_l\d+", name)]
+    return {
+        "n_bins": n_bins,
+        "max_bin": max_bin,
+        "n_channels": n_inputs // max_bin,
+        "hidden_size": hidden_size,
+        "n_layers": len(layers),
+    }
+
+
+def _widths(weights: dict[str, Tensor]) -> tuple[int, int]:
+    """Channels and bins: what the files of one model have in common."""
+    found = sizes(weights)
+    return found["n_channels"], found["n_bins"]
+
+
+def _net(weights: dict[str, Tensor], file: Path) -> OpenUnmix:
+    """The net that one file holds, every weight of it."""
+    try:
+        net = OpenUnmix(**sizes(weights))
+        net.load_state_dict({name: x for name, x in weights.items() if name not in LEFT_OVER})
+    except (KeyError, RuntimeError, ValueError, ZeroDivisionError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{file} does not fit Open-Unmix: {reason[:200]}") from error
+    return net
