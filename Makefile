@@ -26,7 +26,7 @@ book: setup songs
 test: setup-browser
 	@BOOK_SCALE=smoke $(MAKE) --no-print-directory songs
 	$(SMOKE) $(BIN)/pytest -n 2 --dist loadfile --ignore=tests/test_browser.py
-	$(SMOKE) $(BIN)/python -m pytest notebooks -p tests.conftest --nbval-lax --nbval-cell-timeout=300 -n 2 --dist loadscope
+	$(SMOKE) $(BIN)/pytest notebooks tests/conftest.py --nbval-lax --nbval-cell-timeout=300 -n 2 --dist loadscope
 	@$(SMOKE) $(BIN)/python .ci/build-book _build/smoke
 	$(SMOKE) BOOK_HTML=_build/smoke/_build/html $(BIN)/pytest tests/test_browser.py
 
