@@ -82,7 +82,7 @@ def affinity_loss(
     embeddings: (b, i, d), labels: (b, i, s), one-hot; weights: (b, i), adding
     up to 1 → (b,). The weighted mean, over all pairs of bins, of
     (⟨v_i, v_j⟩ − ⟨y_i, y_j⟩)², from d × d and smaller matrices only.
-    Hershey et al. 2016, eq. 1; weights: Wang et al. 2018, eq. 7.
+    Hershey et al. 2016; weights: Wang et al. 2018.
     """
     root = weights.sqrt().unsqueeze(-1)
     v, y = root * embeddings, root * labels
@@ -103,7 +103,7 @@ def whitened_kmeans_loss(
 
     Shapes as in `affinity_loss`; the result lies between d less the number
     of sources, or 0, and d. A cloud that is wide in one direction and flat
-    in another is made round first. Wang et al. 2018, eq. 6.
+    in another is made round first. Wang et al. 2018.
     """
     root = weights.sqrt().unsqueeze(-1)
     v, y = root * embeddings, root * labels

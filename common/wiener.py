@@ -17,7 +17,7 @@ def expectation_maximization(
     estimates: (s, c, f, n), mixture: (c, f, n), complex → (s, c, f, n). In
     turns, read off each source's power per bin and its spatial covariance per
     frequency, and filter the mixture with what they say. Nugraha et al. 2016;
-    Uhlich et al. 2017, section 3.
+    Uhlich et al. 2017.
     """
     c = mixture.shape[0]
     noise = torch.eye(c).to(mixture)

@@ -30,7 +30,7 @@ class D2Block(nn.Module):
 
     x: (b, i, f, n) → (b, growth, f, n). All later layers read the input with
     dilation 1 and what layer j has found with dilation 2^j, so that a single
-    convolution serves all its readers. Takahashi and Mitsufuji 2020, sect. 2.
+    convolution serves all its readers. Takahashi and Mitsufuji 2020.
     """
 
     def __init__(self, n_in: int, growth: int, n_layers: int):
@@ -54,7 +54,7 @@ class D3Block(nn.Module):
     """D2 blocks that each read all before them.
 
     x: (b, i, f, n) → (b, growth, f, n). The pattern of `D2Block` once more,
-    with blocks for layers. Takahashi and Mitsufuji 2020, sect. 2.
+    with blocks for layers. Takahashi and Mitsufuji 2020.
     """
 
     def __init__(self, n_in: int, growth: int, n_layers: int, n_blocks: int):

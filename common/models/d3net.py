@@ -36,7 +36,7 @@ class BandNet(nn.Module):
     """A U of D3 blocks over one band.
 
     x: (b, c, f, n) → (b, last growth, f, n); f and n have to be multiples of
-    2^depth. Takahashi and Mitsufuji 2020, section 3.
+    2^depth. Takahashi and Mitsufuji 2020.
     """
 
     def __init__(self, size: BandSize, n_channels: int):

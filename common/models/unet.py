@@ -99,7 +99,7 @@ class UNet(nn.Module):
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), in [0, 1]; each
     audio channel by itself. channels: how many patterns each level looks for;
-    power: what magnitudes are raised to first. Jansson et al. 2017, sec. 3.
+    power: what magnitudes are raised to first. Jansson et al. 2017.
     """
 
     def __init__(

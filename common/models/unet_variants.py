@@ -89,7 +89,7 @@ class ConditionedBlock(EncoderBlock):
     """An encoder block whose patterns are turned up and down from outside.
 
     x: (b, i, f, n), gain and offset: (b, o) → (b, o, f / 2, n / 2).
-    FiLM: Perez et al. 2018, eq. 2.
+    FiLM: Perez et al. 2018.
     """
 
     def forward(self, x: Tensor, gain: Tensor, offset: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ D3NET: dict[str, Recipe] = {
     ),
     "zoo": _d3net(
         2.0,
-        TrainConfig(steps=8000, batch_size=4, learning_rate=3e-3, validate_every=1000),
+        TrainConfig(steps=6000, batch_size=4, learning_rate=3e-3, validate_every=1000),
         SONG_SETS["zoo"],
         bands=(
             BandSize(

@@ -34,7 +34,7 @@ def mask_branch(net: Chimera, **settings: object) -> MaskSeparator:
     return MaskSeparator(MaskBranch(net), **settings)
 
 
-def in_patches(net: UNet, n_frames: int, margin: int, **settings: object) -> MaskSeparator:
+def patchwise_separator(net: UNet, n_frames: int, margin: int, **settings: object) -> MaskSeparator:
     """Separate patch by patch, in the length that the net has learnt from."""
     return MaskSeparator(Patchwise(net, n_frames, margin), **settings)
 
@@ -64,6 +64,17 @@ _open_unmix = partial(
     prepare=scale_input,
     n_channels=2,
 )
+
+_CLUSTERS_ON_GPU = {"hidden_size": 300, "n_layers": 4, "n_dimensions": 20}
+# The size of Wang et al. 2018, at the rate of MUSDB18.
+_PUBLISHED_CLUSTERS = {
+    "stft": STFT(4096, 1024),
+    "sample_rate": 44100,
+    "n_bins": 2049,
+    "hidden_size": 600,
+    "n_layers": 4,
+    "n_dimensions": 20,
+}
 
 MASKING: dict[str, dict[str, Recipe]] = {
     "mask-inference": {
@@ -117,27 +128,19 @@ MASKING: dict[str, dict[str, Recipe]] = {
             3.0,
             TrainConfig(steps=600, batch_size=16),
             SONG_SETS["live"],
-            hidden_size=300,
-            n_layers=4,
-            n_dimensions=20,
+            **_CLUSTERS_ON_GPU,
         ),
         "zoo": _clustering(
             2.0,
-            TrainConfig(steps=8000, batch_size=8, learning_rate=2e-3, validate_every=1000),
+            TrainConfig(steps=5000, batch_size=8, learning_rate=2e-3, validate_every=1000),
             SONG_SETS["zoo"],
             dropout=0.1,
         ),
-        # The size of Wang et al. 2018, at the rate of MUSDB18.
         "paper": _clustering(
             5.0,
             TrainConfig(steps=200_000, batch_size=32, validate_every=2000, save_every=2000),
             SONG_SETS["zoo"],
-            STFT(4096, 1024),
-            sample_rate=44100,
-            n_bins=2049,
-            hidden_size=600,
-            n_layers=4,
-            n_dimensions=20,
+            **_PUBLISHED_CLUSTERS,
         ),
     },
     "chimera": {
@@ -155,13 +158,11 @@ MASKING: dict[str, dict[str, Recipe]] = {
             3.0,
             TrainConfig(steps=600, batch_size=16),
             SONG_SETS["live"],
-            hidden_size=300,
-            n_layers=4,
-            n_dimensions=20,
+            **_CLUSTERS_ON_GPU,
         ),
         "zoo": _chimera(
             2.0,
-            TrainConfig(steps=8000, batch_size=8, learning_rate=2e-3, validate_every=1000),
+            TrainConfig(steps=5000, batch_size=8, learning_rate=2e-3, validate_every=1000),
             SONG_SETS["zoo"],
             dropout=0.1,
         ),
@@ -169,12 +170,7 @@ MASKING: dict[str, dict[str, Recipe]] = {
             5.0,
             TrainConfig(steps=200_000, batch_size=32, validate_every=2000, save_every=2000),
             SONG_SETS["zoo"],
-            STFT(4096, 1024),
-            sample_rate=44100,
-            n_bins=2049,
-            hidden_size=600,
-            n_layers=4,
-            n_dimensions=20,
+            **_PUBLISHED_CLUSTERS,
         ),
     },
     "unet": {
@@ -204,7 +200,7 @@ MASKING: dict[str, dict[str, Recipe]] = {
             TrainConfig(steps=12_000, batch_size=8, learning_rate=2e-3, validate_every=1000),
             SONG_SETS["zoo"],
             objective=PhaseSensitiveObjective,
-            separator=partial(in_patches, n_frames=64, margin=12),
+            separator=partial(patchwise_separator, n_frames=64, margin=12),
             channels=(8, 16, 32, 64, 128, 128),
             dropout=0.1,
             power=0.3,
