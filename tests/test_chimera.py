@@ -1,6 +1,7 @@
 """Chimera: both heads are the nets that they come from, and the losses add up as they should."""
 
 import json
+from copy import deepcopy
 
 import pytest
 import torch
@@ -218,3 +219,8 @@ def test_wrong_answers_get_a_hint(name, answer):
     verdict = getattr(ch13, name)(answer)
     assert not verdict.passed
     assert "raised" not in verdict.message
+
+
+def test_a_copy_is_told_that_it_is_one():
+    verdict = ch13.listener(deepcopy)
+    assert not verdict.passed and "copies" in verdict.message

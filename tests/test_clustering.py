@@ -520,10 +520,15 @@ def on_the_sphere(points, weights, centroids, n_iter, weigh=True, project=True, 
     return centroids
 
 
-def count(places, weights, least, root=False, shares=True, weigh=True):
+def count(places, weights, least, shares=True, weigh=True):
     w = weights if weigh else torch.full_like(weights, 1 / len(weights))
-    values = torch.linalg.eigvalsh((places * (w**2 if root else w)[:, None]).mT @ places)
+    values = torch.linalg.eigvalsh((places * w[:, None]).mT @ places)
     return int((values > least * (values.sum() if shares else 1.0)).sum())
+
+
+def count_beside_the_largest(places, weights, least):
+    values = torch.linalg.eigvalsh((places * weights[:, None]).mT @ places)
+    return int((values > least * values.max()).sum())
 
 
 @pytest.mark.parametrize(
@@ -543,6 +548,7 @@ def count(places, weights, least, root=False, shares=True, weigh=True):
         ("spherical_kmeans", kmeans),
         ("count_sources", partial(count, shares=False)),
         ("count_sources", partial(count, weigh=False)),
+        ("count_sources", count_beside_the_largest),
         ("count_sources", lambda v, w, least: torch.linalg.matrix_rank(v).item()),
     ],
 )

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from common.evaluation import sdr
+from common.experiments import wiener
 from common.experiments.open_unmix import SEEDS, SIZE, VARIANTS, Ablated, OneSided
 from common.experiments.rows import RESULTS
 from common.masks import apply_mask, wiener_mask
@@ -211,8 +212,33 @@ def test_every_variant_is_trained_on_what_it_says(variant):
         assert net.fc2.in_features == SIZE["hidden_size"]
 
 
-def test_the_table_of_parts_is_whole_and_todays():
+def test_the_tables_of_parts_and_of_filters_are_whole_and_todays():
     found = json.loads((RESULTS / "open_unmix.json").read_text(encoding="utf-8"))
     assert found["about"]["generator_hash"] == generator_hash()
     rows = sorted((row["variant"], row["seed"]) for row in found["rows"])
     assert rows == sorted(itertools.product(VARIANTS, SEEDS))
+    found = json.loads((RESULTS / "wiener.json").read_text(encoding="utf-8"))
+    assert found["about"]["generator_hash"] == generator_hash()
+    assert found["about"]["weights"] == wiener.weights_hash()  # else: run the experiment again
+    assert all(
+        key.items() <= row.items() for key, row in zip(wiener.KEYS, found["rows"], strict=True)
+    )
+
+
+def bleeding_of(row: dict) -> float:
+    """How much of the wrong stems is in the estimates, mean in dB."""
+    rows = row["bleeding"].items()
+    return np.mean([level for a, found in rows for b, level in found.items() if a != b])
+
+
+def test_the_filter_makes_separately_trained_nets_agree():
+    """Whatever the magnitudes: less bleeds through, and sharing power is worth the same."""
+    found = json.loads((RESULTS / "wiener.json").read_text(encoding="utf-8"))
+    rows = {(r["magnitudes"], r["n_iter"]): r for r in found["rows"] if r["n_frames"] == 300}
+    for kind in ("net", "true"):
+        assert bleeding_of(rows[kind, 1]) < bleeding_of(rows[kind, 0])
+        once, shared = (
+            np.mean(list(rows[kind, way]["sdr"]["test"].values())) for way in (1, wiener.SHARED)
+        )
+        assert abs(once - shared) < 0.5
+    assert rows["net", 2]["cost"] > rows["net", 0]["cost"]

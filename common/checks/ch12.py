@@ -116,6 +116,9 @@ def count_sources(function: Callable[[Tensor, Tensor, float], int]) -> str:
     expect(got == 1, f"One loud source and six that are hardly heard: you count {got}. Weights?")
     got = function(corners[owner], soft / soft.sum(), 1e-5)
     expect(got == 7, f"With a threshold of 0.00001 those six should count too; you count {got}.")
+    equal = torch.ones(700) / 700
+    got = function(corners[owner], equal, 0.2)
+    expect(got == 0, f"Of seven equal heaps none holds a fifth of the sum; you count {got}.")
     louder = function(corners[owner], 10 * soft, 0.05)
     expect(louder == 1, "Weights that do not add up to 1 change your count: take shares.")
     expect(isinstance(int(louder), int), "The answer is a whole number.")

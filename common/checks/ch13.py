@@ -118,6 +118,8 @@ def listener(make: Callable[[Chimera], Chimera]) -> str:
     reached = _reached(answer.embeddings, own)
     hint = "The places still pull at the body: cut between the features and the embedding head."
     expect(not any(name.startswith(("stack", "log")) for name in reached), hint)
+    hint = "Nothing reaches the net that was given: cut one branch, use no copies of weights."
+    expect(reached or _reached(answer.masks, own), hint)
     hint = "Now the embedding head learns nothing either: cut in front of it, not behind it."
     expect(any(name.startswith("places") for name in reached), hint)
     reached = _reached(probe(magnitude).masks, own)

@@ -63,7 +63,7 @@ SPLEETER: dict[str, Recipe] = {
     ),
     "zoo": _sharing(
         1.45,
-        TrainConfig(steps=8000, batch_size=6, learning_rate=2e-3, validate_every=1000),
+        TrainConfig(steps=5000, batch_size=6, learning_rate=2e-3, validate_every=1000),
         SONG_SETS["zoo"],
         objective=PhaseSensitiveObjective,
         channels=(8, 16, 24, 32, 48, 64),
