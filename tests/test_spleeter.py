@@ -5,6 +5,8 @@ The fixture is made by tests/reference/make_fixtures.py.
 
 from __future__ import annotations
 
+import itertools
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +20,8 @@ from torch import nn
 from torch.nn import functional
 
 from common.errors import UsageError
+from common.experiments.rows import RESULTS
+from common.experiments.spleeter import CHANGES, SEEDS
 from common.losses import PhaseSensitiveObjective
 from common.masks import apply_mask
 from common.models.spleeter import DoublingBlock, HalvingBlock, RatioMasks, SpleeterNet
@@ -26,6 +30,7 @@ from common.official import load_official
 from common.official import spleeter as official
 from common.recipes import RECIPES
 from common.separation import MaskSeparator
+from common.songs.dataset import generator_hash
 from common.stft import STFT
 
 FIXTURE = Path(__file__).parent / "reference" / "spleeter.safetensors"
@@ -240,3 +245,13 @@ def test_converter_says_what_it_needs(tmp_path, monkeypatch, capsys):
     assert official.main([str(tmp_path), str(tmp_path / "x.safetensors")]) == 2
     told = capsys.readouterr().err.strip()
     assert "pip install tensorflow" in told and "\n" not in told
+
+
+def test_the_table_of_changes_is_whole_and_todays():
+    found = json.loads((RESULTS / "spleeter.json").read_text(encoding="utf-8"))
+    assert found["about"]["generator_hash"] == generator_hash()
+    assert found["about"]["changes"] == CHANGES
+    rows = sorted((row["change"], row["seed"]) for row in found["rows"])
+    assert rows == sorted(itertools.product(CHANGES, SEEDS))
+    apart = {row["change"] for row in found["rows"] if "alone" in row["sdr"]}
+    assert apart == {"masks trained apart"}
