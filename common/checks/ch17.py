@@ -110,4 +110,4 @@ def naive_dense(function: Callable[[Tensor, Sequence[Tensor]], Tensor]) -> str:
         expect(not torch.allclose(got, answer(dilation), atol=1e-4), hint)
     hint = "Not what dense layers give: stack the input first, then layer after layer, along dim 1."
     expect_close(got, answer(lambda j, i: 2**j), hint, 1e-4)
-    return "The third layer reads the input at every fourth sample, and only there."
+    return "Directly, the third layer reads the input at every fourth sample only."
