@@ -5,15 +5,17 @@ import json
 import time
 
 import pytest
+import torch
 
 from common.classical.table import METHODS
 from common.data import real_excerpt
 from common.evaluation import evaluate_track
-from common.experiments import nmf
+from common.experiments import nmf, remedies
 from common.experiments.rows import RESULTS, run_rows
 from common.experiments.song_variety import SEEDS, STEPS, varieties
 from common.experiments.zoo import stopwatch
 from common.files import write_json, write_whole
+from common.recipes import RECIPES
 from common.songs.dataset import generator_hash
 from common.songs.score import Variety
 
@@ -123,3 +125,19 @@ def test_a_file_is_whole_or_old(tmp_path):
     with pytest.raises(ValueError):
         write_json(path, {"a": float("nan")})
     assert json.loads(path.read_text()) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [(model, change) for model, changes in remedies.CHANGES.items() for change in changes],
+)
+def test_every_remedy_trains_and_separates(model, change):
+    made = remedies.CHANGES[model][change](RECIPES[model]["zoo"])
+    torch.manual_seed(0)
+    net = made.net()
+    sources = 0.1 * torch.randn(2, 4, made.n_channels, round(made.seconds * made.sample_rate))
+    made.objective(net, sources.sum(dim=1), sources).backward()
+    assert all(x.grad is not None for x in net.parameters() if x.requires_grad)
+    stems = made.separator(net).eval()(sources[:1, 0].expand(1, 2, -1))
+    assert stems.shape == (1, 4, 2, sources.shape[-1])
+    assert (made == RECIPES[model]["zoo"]) == (change == "as it is")

@@ -1,0 +1,184 @@
+"""What would bring the mask nets nearer to the ideal mask? One change of a zoo recipe at a time.
+
+`python -m common.experiments.remedies` trains each on part of the zoo's songs for a tenth or so of
+its steps, judges it on validation songs, and rewrites book/results/remedies.json, a row at a time;
+a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from common import SOURCES
+from common.data import SONG_SETS, Excerpts, embedded_tracks
+from common.evaluation import sdr
+from common.experiments.rows import RESULTS, run_rows
+from common.masks import apply_mask
+from common.models.spleeter import RatioMasks
+from common.models.unet import PerSource, UNet
+from common.recipes import BENCH_STFT, RECIPES
+from common.recipes.recipe import Recipe
+from common.separation import MaskSeparator, separate
+from common.songs.dataset import generator_hash
+from common.stft import STFT
+from common.tracks import Track
+from common.training import fit
+
+STEPS = 1000
+N_TRAIN, N_VALID = 120, 10
+Change = Callable[[Recipe], Recipe]
+
+
+@dataclass(frozen=True)
+class ErrorInDecibels:
+    """Mean over stems and excerpts of the error's level, so that soft stems count as loud ones."""
+
+    stft: STFT
+    floor: float = 1e-2
+
+    def __call__(self, net: nn.Module, mixture: Tensor, sources: Tensor) -> Tensor:
+        spectrum = self.stft(mixture)
+        error = apply_mask(net(spectrum.abs()), spectrum) - self.stft(sources)
+        energy = spectrum.abs().square().sum(dim=(1, 2, 3)) + 1e-6
+        return torch.log(error.abs().square().sum(dim=(2, 3, 4)).T / energy + self.floor).mean()
+
+
+def same(made: Recipe) -> Recipe:
+    """The recipe as it is."""
+    return made
+
+
+def sized(**size: object) -> Change:
+    """Another size of the net."""
+    return lambda made: replace(made, net=functools.partial(made.net, **size))
+
+
+def taught(**config: object) -> Change:
+    """Another training."""
+    return lambda made: replace(made, config=replace(made.config, **config))
+
+
+def smaller_batches(made: Recipe) -> Recipe:
+    """Half as many excerpts in a step, and twice as many steps."""
+    config = made.config
+    return taught(batch_size=config.batch_size // 2, steps=2 * config.steps)(made)
+
+
+def longer(made: Recipe) -> Recipe:
+    """Excerpts of twice the length, half as many in a step."""
+    config = replace(made.config, batch_size=made.config.batch_size // 2)
+    seconds = 2 * made.seconds
+    separator = functools.partial(made.separator, segment=seconds)
+    return replace(made, seconds=seconds, config=config, separator=separator)
+
+
+def sharing(made: Recipe) -> Recipe:
+    """Masks that are trained to share out the energy of each bin, and no filter behind them."""
+    return replace(
+        made,
+        net=lambda: RatioMasks(made.net(), BENCH_STFT.n_bins),
+        separator=functools.partial(MaskSeparator, stft=BENCH_STFT, segment=12.0),
+    )
+
+
+def two_ears(made: Recipe) -> Recipe:
+    """A net that sees both channels at once."""
+    return replace(sized(n_channels=2)(made), n_channels=2)
+
+
+def four_bodies(made: Recipe) -> Recipe:
+    """A net of half the width for each source."""
+    size = made.net.keywords | {
+        "channels": [c // 2 for c in made.net.keywords["channels"]],
+        "n_sources": 1,
+    }
+    return replace(made, net=lambda: PerSource({s: UNet(**size) for s in SOURCES}))
+
+
+def in_decibels(made: Recipe) -> Recipe:
+    """Another loss."""
+    return replace(made, objective=ErrorInDecibels(BENCH_STFT))
+
+
+CHANGES: dict[str, dict[str, Change]] = {
+    "unet": {
+        "as it is": same,
+        "half the batch, twice the steps": smaller_batches,
+        "masks that share": sharing,
+        "four bodies": four_bodies,
+        "half as wide again": sized(channels=(12, 24, 48, 96, 192, 192)),
+        "error in decibels": in_decibels,
+    },
+    "open-unmix": {
+        "as it is": same,
+        "half the batch, twice the steps": smaller_batches,
+        "masks that share": sharing,
+        "twice as wide": sized(hidden_size=144),
+        "no dropout": sized(dropout=0.0),
+        "error in decibels": in_decibels,
+    },
+    "d3net": {
+        "as it is": same,
+        "half the batch, twice the steps": smaller_batches,
+        "masks that share": sharing,
+        "two ears": two_ears,
+        "longer excerpts": longer,
+        "twice the learning rate": taught(learning_rate=6e-3),
+    },
+}
+"""Model → what is changed in its zoo recipe."""
+
+
+@functools.cache
+def songs(split: str) -> list[Track]:
+    """Songs to learn from and to judge by; no test songs."""
+    limit = {"train": N_TRAIN, "valid": N_VALID}[split]
+    return embedded_tracks(split, limit=limit, songs=SONG_SETS["zoo"])
+
+
+def measure(key: dict) -> dict:
+    """Train one of them; SDR (dB) per source, mean over the validation songs; core seconds."""
+    made = RECIPES[key["model"]]["zoo"]
+    made = taught(steps=STEPS, validate_every=10 * STEPS)(made)
+    made = CHANGES[key["model"]][key["change"]](made)
+    torch.manual_seed(made.config.seed)
+    net = made.net()
+    excerpts = Excerpts(
+        songs("train"), made.seconds, made.config.seed, made.augment, made.n_channels
+    )
+    if made.prepare:
+        made.prepare(net, excerpts)
+    begin = time.process_time()
+    fit(net, made.objective, excerpts, made.config)
+    seconds = time.process_time() - begin
+    separator = made.separator(net.cpu()).eval()
+    stems = ((x, separate(separator, x.mixture, x.sample_rate)) for x in songs("valid"))
+    ratios = torch.stack([sdr(track.sources, guess) for track, guess in stems]).nanmean(dim=0)
+    return {
+        "sdr": dict(zip(SOURCES, ratios.tolist(), strict=True)),
+        "parameters": sum(x.numel() for x in net.parameters()),
+        "core_seconds": round(seconds),
+    }
+
+
+def main() -> None:
+    """Fill in the rows that are missing."""
+    about = {
+        "generator_hash": generator_hash(),
+        "songs": {"train": N_TRAIN, "valid": N_VALID},
+        "steps": STEPS,
+        "hardware": platform.machine(),
+    }
+    keys = [{"model": m, "change": change} for m, changes in CHANGES.items() for change in changes]
+    run_rows(RESULTS / "remedies.json", about, keys, measure)
+
+
+if __name__ == "__main__":
+    main()
