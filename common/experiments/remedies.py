@@ -1,8 +1,8 @@
 """What would bring the mask nets nearer to the ideal mask? One change of a zoo recipe at a time.
 
-`python -m common.experiments.remedies` trains each on part of the zoo's songs for a tenth or so of
-its steps, judges it on validation songs, and rewrites book/results/remedies.json, a row at a time;
-a run that was stopped goes on.
+`python -m common.experiments.remedies` trains each on part of the zoo's songs and for a part
+of its steps, judges it on validation songs, and writes book/results/remedies.json, a row at a
+time; a run that was stopped goes on.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 `python -m common.experiments.zoo NAME` trains where it left off (state in runs/NAME-zoo), then
 scores the model beside silence, mixture, static filter and ideal ratio masks on the embedded
 test songs and on the real excerpt, and writes common/checkpoints/NAME.{safetensors,json}.
+With `--speed` it only times a committed checkpoint again, which wants a quiet machine.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import json
 import platform
 import shutil
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -58,16 +60,22 @@ def stopwatch(path: Path, every: float = 10.0) -> Iterator[Callable[[], float]]:
         write_json(path, seconds())
 
 
-def real_time_factor(name: str | Path, seconds: float = 30.0) -> float:
-    """How many seconds of stereo music at the net's rate one core separates in a second."""
+def real_time_factor(name: str | Path, seconds: float = 30.0, repeats: int = 5) -> float:
+    """How many seconds of stereo music at the net's rate one core separates in a second.
+
+    The median of `repeats` runs; other work on the machine slows them all.
+    """
     separator = load(name)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     noise = 0.1 * torch.randn(2, round(seconds * separator.sample_rate))
-    begin = time.perf_counter()
-    separate(separator, noise, separator.sample_rate)
+    factors = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        separate(separator, noise, separator.sample_rate)
+        factors.append(seconds / (time.perf_counter() - begin))
     torch.set_num_threads(threads)
-    return seconds / (time.perf_counter() - begin)
+    return statistics.median(factors)
 
 
 def measure(model: object) -> tuple[dict, dict]:
@@ -112,11 +120,25 @@ def make_card(name: str, weights: Path, seconds: float) -> dict:
     }
 
 
+def retime(name: str) -> None:
+    """Write into the card of a committed checkpoint how fast it is here and now."""
+    path = CHECKPOINTS / f"{name}.json"
+    card = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, card | {"real_time_factor": round(real_time_factor(name), 1)})
+
+
 def main() -> None:
     """Train (or go on), measure and commit to disk."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("name")
-    name = arguments.parse_args().name
+    arguments.add_argument(
+        "--speed", action="store_true", help="only time the committed checkpoint anew"
+    )
+    given = arguments.parse_args()
+    name = given.name
+    if given.speed:
+        retime(name)
+        return
     folder = Path("runs") / f"{name}-zoo"
     with stopwatch(folder / "seconds.json") as seconds:
         weights = train(name, "zoo", folder=folder, resume=True)
