@@ -10,7 +10,7 @@ import torch
 from common.classical.table import METHODS
 from common.data import real_excerpt
 from common.evaluation import evaluate_track
-from common.experiments import nmf, remedies
+from common.experiments import nmf, remedies, zoo
 from common.experiments.rows import RESULTS, run_rows
 from common.experiments.song_variety import SEEDS, STEPS, varieties
 from common.experiments.zoo import stopwatch
@@ -141,3 +141,12 @@ def test_every_remedy_trains_and_separates(model, change):
     stems = made.separator(net).eval()(sources[:1, 0].expand(1, 2, -1))
     assert stems.shape == (1, 4, 2, sources.shape[-1])
     assert (made == RECIPES[model]["zoo"]) == (change == "as it is")
+
+
+def test_a_card_is_timed_again_and_nothing_else_in_it_changes(tmp_path, monkeypatch):
+    write_json(tmp_path / "net.json", {"model": "net", "real_time_factor": 1.0})
+    monkeypatch.setattr(zoo, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr(zoo, "real_time_factor", lambda name: 7.04)
+    zoo.retime("net")
+    card = json.loads((tmp_path / "net.json").read_text(encoding="utf-8"))
+    assert card == {"model": "net", "real_time_factor": 7.0}
