@@ -191,7 +191,7 @@ def test_what_nothing_is_taken_from_is_open_unmix():
 @torch.no_grad()
 def test_a_one_sided_net_treats_the_channels_alike_and_apart():
     torch.manual_seed(0)
-    net = OneSided(**SIZES, n_layers=1).eval()
+    net = OneSided(OpenUnmix(n_channels=1, **SIZES, n_layers=1)).eval()
     magnitude = torch.rand(1, 2, 65, 9)
     swapped = net(magnitude.flip(1)).flip(2)
     torch.testing.assert_close(net(magnitude), swapped)

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from common.errors import UsageError
 from common.experiments.rows import RESULTS
-from common.experiments.spleeter import CHANGES, SEEDS
+from common.experiments.spleeter import CHANGES, SEEDS, nets_with
 from common.losses import PhaseSensitiveObjective
 from common.masks import apply_mask
 from common.models.spleeter import DoublingBlock, HalvingBlock, RatioMasks, SpleeterNet
@@ -245,6 +245,18 @@ def test_converter_says_what_it_needs(tmp_path, monkeypatch, capsys):
     assert official.main([str(tmp_path), str(tmp_path / "x.safetensors")]) == 2
     told = capsys.readouterr().err.strip()
     assert "pip install tensorflow" in told and "\n" not in told
+
+
+def test_every_change_makes_another_net_of_one_form():
+    magnitude, answers = torch.rand(1, 2, 1024, 32), {}
+    for change in CHANGES:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            answers[change] = nets_with(change)(magnitude)
+        assert answers[change].shape == (1, 4, 2, 1024, 32)
+    whole = answers.pop("as it is")
+    alike = {change for change, masks in answers.items() if torch.equal(masks, whole)}
+    assert alike == {"masks trained apart", "statistics of TensorFlow"}  # they differ in training
 
 
 def test_the_table_of_changes_is_whole_and_todays():

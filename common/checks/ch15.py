@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -58,6 +59,8 @@ def shared_masks(function: Callable[[Tensor, float], Tensor]) -> str:
     expect(silent.isfinite().all(), "Silence gives NaN: add something small above and below.")
     hint = "In a silent bin three sources should get a third each."
     expect_close(silent, torch.full((3, 5, 7), 1 / 3), hint)
+    hint = "Exponent 20 makes loud bins infinite. Is there a scale that changes no share?"
+    expect(function(400 * masked, 20.0).isfinite().all(), hint)
     firm = function(masked, 20.0).amax(dim=0).mean()
     return f"With exponent 20 the strongest gets {firm:.0%} of an average bin: nearly binary."
 
@@ -73,17 +76,23 @@ def n_weights(function: Callable[[Sequence[int], int], int]) -> str:
 
     for channels, n_channels in (((3,), 1), ((4, 6), 2), ((4, 6, 9), 2)):
         got, right = int(function(channels, n_channels)), counted(channels, n_channels)
-        case = f"channels {channels} on {n_channels} channel(s)"
         norms = 2 * (sum(channels) + sum(channels[:-1]) + 1)
-        hint = f"{case}: you are {right - got} short, which is what all norms hold. Count them too."
-        expect(right - got != norms, hint)
-        hint = f"{case}: the deepest norm counts, though nothing uses it."
-        expect(right - got != 2 * channels[-1], hint)
-        hint = f"{case}: {right - got} are missing. Does every kernel have its offset?"
-        expect(got >= right, hint)
-        expect(
-            got == right, f"{case}: {got - right} too many. Which skip does the first step up lack?"
-        )
+        offsets = norms // 2 + n_channels
+        up = list(pairwise([*channels[::-1], 1]))
+        mistakes = {
+            -norms: "that is what all norms hold. Count them too.",
+            -2 * channels[-1]: "the deepest norm counts, though nothing uses it.",
+            -17 * n_channels: "the last convolution is missing.",
+            -offsets: "every kernel has its offset, one for each picture that comes out.",
+            -25 * sum(a * b for a, b in up[1:]): "from the second step up on a skip is read, too.",
+            25 * up[0][0] * up[0][1]: "which skip does the first step up lack?",
+            33 * n_channels: "gaps between taps hold no weights.",
+            norms: "running means and variances are counted, not learnt.",
+            0: "",
+        }
+        found = mistakes.get(got - right, "take kernels, offsets and norms one level at a time.")
+        case = f"channels {channels} on {n_channels} channel(s)"
+        expect(got == right, f"{case}, {got - right:+} weights: {found}")
     full = (16, 32, 64, 128, 256, 512)
     expect(int(function(full, 2)) == 9_823_749, "The published size should give 9,823,749.")
     return f"{function(full, 2):,} at the published size."

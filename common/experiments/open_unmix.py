@@ -62,11 +62,11 @@ class Ablated(OpenUnmix):
 
 
 class OneSided(nn.Module):
-    """Open-Unmix that is shown left and right as if they were two recordings."""
+    """A net for one channel that is shown left and right as if they were two recordings."""
 
-    def __init__(self, **size: int | float):
+    def __init__(self, net: nn.Module):
         super().__init__()
-        self.net = OpenUnmix(n_channels=1, **size)
+        self.net = net
 
     def forward(self, magnitude: Tensor) -> Tensor:
         masks = self.net(rearrange(magnitude, "b c f n -> (b c) 1 f n"))
@@ -78,7 +78,7 @@ VARIANTS: dict[str, tuple[Callable[..., nn.Module], bool]] = {
     "no input scaling": (OpenUnmix, False),
     "no compression": (partial(Ablated, compress=False), True),
     "no skip": (partial(Ablated, skip=False), True),
-    "one channel at a time": (OneSided, True),
+    "one channel at a time": (lambda **size: OneSided(OpenUnmix(n_channels=1, **size)), True),
 }
 """What is trained: the net, and whether its input is scaled first."""
 

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import torch
+from torch import Tensor, nn
 
 from common import SOURCES
 from common.data import SONG_SETS, Excerpts, embedded_songs, embedded_tracks
 from common.evaluation import sdr
+from common.experiments.open_unmix import OneSided
 from common.experiments.rows import RESULTS, run_rows
 from common.losses import PhaseSensitiveObjective
 from common.models.spleeter import RatioMasks, SpleeterNet
@@ -37,7 +39,9 @@ SIZE = {
 CHANGES: dict[str, dict[str, object]] = {
     "as it is": {},
     "masks trained apart": {},
+    "one channel at a time": {"n_channels": 1},
     "leaky ReLU and ReLU": {"elu": False},
+    "skips after the bend": {},
     "raw magnitudes": {"power": 1.0},
     "statistics of TensorFlow": {"momentum": 0.01},
 }
@@ -49,6 +53,28 @@ SEEDS = [0, 1, 2, 3]
 N_TRACKS = 4
 
 
+class Bent(nn.Module):
+    """A halving block that carries across what its norm and its bend have left of the picture."""
+
+    def __init__(self, block: nn.Module):
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        _, bent = self.block(x)
+        return bent, bent
+
+
+def nets_with(change: str) -> nn.Module:
+    """The untrained nets of one variant."""
+    size = {**SIZE, **CHANGES[change]}
+    nets = PerSource({source: SpleeterNet(**size) for source in SOURCES})
+    if change == "skips after the bend":
+        for net in nets.nets.values():
+            net.encoder = nn.ModuleList([*map(Bent, net.encoder[:-1]), net.encoder[-1]])
+    return OneSided(nets) if change == "one channel at a time" else nets
+
+
 @functools.cache
 def songs(split: str) -> list[Track]:
     """The songs to learn from, to choose by or to report on."""
@@ -56,7 +82,7 @@ def songs(split: str) -> list[Track]:
     return embedded_tracks(split, limit=limit, songs=SONG_SETS["live"])
 
 
-def mean_sdr(net: torch.nn.Module, tracks: Sequence[Track]) -> dict[str, float]:
+def mean_sdr(net: nn.Module, tracks: Sequence[Track]) -> dict[str, float]:
     """SDR of every stem in dB, averaged over the tracks in which it sounds."""
     separator = MaskSeparator(net, BENCH_STFT).eval()
     ratios = [sdr(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
@@ -69,8 +95,7 @@ def measure(key: dict) -> dict:
     Of masks that were trained apart also what they are worth without sharing, as "alone".
     """
     torch.manual_seed(key["seed"])
-    size = {**SIZE, **CHANGES[key["change"]]}
-    nets = PerSource({source: SpleeterNet(**size) for source in SOURCES})
+    nets = nets_with(key["change"])
     shared = RatioMasks(nets)
     apart = key["change"] == "masks trained apart"
     excerpts = Excerpts(songs("train"), SECONDS, key["seed"])
