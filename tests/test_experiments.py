@@ -15,7 +15,6 @@ from common.experiments.rows import RESULTS, run_rows
 from common.experiments.song_variety import SEEDS, STEPS, varieties
 from common.experiments.zoo import stopwatch
 from common.files import write_json, write_whole
-from common.recipes import RECIPES
 from common.songs.dataset import generator_hash
 from common.songs.score import Variety
 
@@ -132,7 +131,7 @@ def test_a_file_is_whole_or_old(tmp_path):
     [(model, change) for model, changes in remedies.CHANGES.items() for change in changes],
 )
 def test_every_remedy_trains_and_separates(model, change):
-    made = remedies.CHANGES[model][change](RECIPES[model]["zoo"])
+    made = remedies.CHANGES[model][change](remedies.BEFORE[model])
     torch.manual_seed(0)
     net = made.net()
     sources = 0.1 * torch.randn(2, 4, made.n_channels, round(made.seconds * made.sample_rate))
@@ -140,7 +139,18 @@ def test_every_remedy_trains_and_separates(model, change):
     assert all(x.grad is not None for x in net.parameters() if x.requires_grad)
     stems = made.separator(net).eval()(sources[:1, 0].expand(1, 2, -1))
     assert stems.shape == (1, 4, 2, sources.shape[-1])
-    assert (made == RECIPES[model]["zoo"]) == (change == "as it is")
+    assert (made == remedies.BEFORE[model]) == (change == "as it is")
+
+
+def test_the_table_of_remedies_is_whole_and_todays():
+    found = json.loads((RESULTS / "remedies.json").read_text(encoding="utf-8"))
+    assert found["about"]["generator_hash"] == generator_hash()
+    assert found["about"]["steps"] == remedies.STEPS
+    assert found["about"]["songs"] == {"train": remedies.N_TRAIN, "valid": remedies.N_VALID}
+    rows = sorted((row["model"], row["change"]) for row in found["rows"])
+    assert rows == sorted(
+        (model, change) for model, changes in remedies.CHANGES.items() for change in changes
+    )
 
 
 def test_a_card_is_timed_again_and_nothing_else_in_it_changes(tmp_path, monkeypatch):

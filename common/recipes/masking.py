@@ -244,7 +244,7 @@ MASKING: dict[str, dict[str, Recipe]] = {
         ),
         "zoo": _open_unmix(
             2.0,
-            TrainConfig(steps=6000, batch_size=8, learning_rate=5e-3, validate_every=1000),
+            TrainConfig(steps=24_000, batch_size=4, learning_rate=3e-3, validate_every=2000),
             SONG_SETS["zoo"],
             n_bins=1025,
             max_bin=743,
