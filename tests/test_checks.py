@@ -48,6 +48,11 @@ def test_messages_are_escaped() -> None:
     assert "<script>" not in checks.Verdict(False, "<script>")._repr_html_()
 
 
+def test_names_in_messages_are_set_as_code() -> None:
+    shown = checks.Verdict(False, "`a<b` and `c`: no.")._repr_html_()
+    assert "<code>a&lt;b</code> and <code>c</code>: no." in shown
+
+
 def test_chapters_are_imported_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = type(sys)("common.checks.ch00")
     monkeypatch.setitem(sys.modules, "common.checks.ch00", stand_in)

@@ -37,7 +37,8 @@ class Verdict:
     def _repr_html_(self) -> str:
         kind = "right" if self.passed else "hint"
         colour = "#1a7f37" if self.passed else "#9a6700"
-        word, message = ("✓ Right" if self.passed else "→ Not yet"), html.escape(self.message)
+        word = "✓ Right" if self.passed else "→ Not yet"
+        message = re.sub("`(.+?)`", r"<code>\1</code>", html.escape(self.message))
         return (
             f'<p class="verdict verdict-{kind}" '
             f'style="border-left: 4px solid {colour}; padding: 0.3em 0.8em; margin: 0">'
