@@ -16,12 +16,13 @@ from common.stft import STFT
 from common.training import TrainConfig
 
 
-def _d3net(seconds: float, *settings: object, **size: object) -> Recipe:
+def _d3net(seconds: float, *settings: object, n_channels: int = 1, **size: object) -> Recipe:
     """A D3Net for four sources; it looks further than its excerpts, so it works in such pieces."""
     return mask_net(
-        partial(D3Net, n_bins=1025, n_sources=4, n_channels=1),
+        partial(D3Net, n_bins=1025, n_sources=4, n_channels=n_channels),
         seconds,
         *settings,
+        n_channels=n_channels,
         objective=PhaseSensitiveObjective,
         separator=partial(WienerSeparator, segment=seconds),
         **size,
@@ -48,7 +49,7 @@ def published_d3nets() -> PerSource:
     return PerSource({s: D3Net(2049, bands=b, full=f) for s, (b, f) in sizes.items()})
 
 
-# One net with one channel at a time: four stereo nets, as published, cost a CPU too much.
+# One net for four sources: four nets, as published, cost a CPU too much.
 D3NET: dict[str, Recipe] = {
     "smoke": _d3net(
         1.0,
@@ -103,6 +104,7 @@ D3NET: dict[str, Recipe] = {
         growth=12,
         n_layers=2,
         fold=2,
+        n_channels=2,
     ),
     # The published sizes; the authors train each net by itself, on magnitudes.
     "paper": mask_net(

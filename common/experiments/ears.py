@@ -1,0 +1,85 @@
+"""What are both ears worth to a D3Net that is trained for as long as the book's checkpoint?
+
+`python -m common.experiments.ears` trains it with one ear and with both, by the zoo's recipe
+(state in runs/ears-N), judges both, and writes book/results/ears.json; a run that was stopped
+goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from common import SOURCES
+from common.data import NO_AUGMENT, SONG_SETS, Excerpts, embedded_tracks, real_excerpt
+from common.evaluation import sdr
+from common.experiments.remedies import written
+from common.experiments.rows import RESULTS, run_rows
+from common.recipes import RECIPES
+from common.recipes.recipe import Recipe
+from common.separation import Separator, separate
+from common.songs.dataset import generator_hash
+from common.tracks import Track
+from common.training import ValidationLoss, fit
+
+EARS = (1, 2)
+N_VALID = 20
+
+
+def with_ears(n: int) -> Recipe:
+    """The zoo's recipe for a net that looks at so many channels at once."""
+    made = RECIPES["d3net"]["zoo"]
+    return replace(made, net=functools.partial(made.net, n_channels=n), n_channels=n)
+
+
+def mean_sdr(separator: Separator, tracks: list[Track]) -> dict[str, float]:
+    """SDR (dB) per source, mean over the tracks."""
+    stems = ((x, separate(separator, x.mixture, x.sample_rate)) for x in tracks)
+    ratios = torch.stack([sdr(track.sources, guess) for track, guess in stems]).nanmean(dim=0)
+    return dict(zip(SOURCES, ratios.tolist(), strict=True))
+
+
+def measure(key: dict) -> dict:
+    """Train one; its validation loss on the way, and SDR on songs that it has not met."""
+    made = with_ears(key["ears"])
+    train = embedded_tracks("train", songs=SONG_SETS["zoo"])
+    valid = embedded_tracks("valid", songs=SONG_SETS["zoo"])
+    excerpts = Excerpts(train, made.seconds, made.config.seed, made.augment, made.n_channels)
+    held_out = Excerpts(valid, made.seconds, 0, NO_AUGMENT)
+    validate = ValidationLoss(made.objective, held_out, n_excerpts=32)
+    torch.manual_seed(made.config.seed)
+    net, folder = made.net(), Path("runs") / f"ears-{key['ears']}"
+    history = fit(net, made.objective, excerpts, made.config, validate, folder, resume=True)
+    separator = made.separator(net.cpu()).eval()
+    judged = {
+        "valid": valid[:N_VALID],
+        "test": embedded_tracks("test", songs=SONG_SETS["live"]),
+        "excerpt": [real_excerpt()],
+    }
+    return {
+        "validation": history.validation,
+        "sdr": {split: mean_sdr(separator, tracks) for split, tracks in judged.items()},
+    }
+
+
+def about() -> dict:
+    """The facts that hold for both rows."""
+    return {
+        "generator_hash": generator_hash(),
+        "n_valid": N_VALID,
+        "recipe": written(with_ears(2)),
+        "hardware": platform.machine(),
+    }
+
+
+def main() -> None:
+    """Fill in the rows that are missing."""
+    run_rows(RESULTS / "ears.json", about(), [{"ears": n} for n in EARS], measure)
+
+
+if __name__ == "__main__":
+    main()
