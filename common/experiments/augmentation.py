@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 
 import torch
 
-from common import SAMPLE_RATE, SOURCES
+from common import SAMPLE_RATE
 from common.augmentation import version_name, write_versions
 from common.data import (
     NO_AUGMENT,
@@ -27,13 +27,12 @@ from common.data import (
     real_excerpt,
     songs_folder,
 )
-from common.evaluation import sdr
-from common.experiments.rows import RESULTS, run_rows
+from common.experiments.rows import RESULTS, mean_sdr, run_rows
 from common.losses import PhaseSensitiveObjective
 from common.models.mask_inference import MaskInference
 from common.musdb_folder import TrackOnDisk, open_database
 from common.recipes import BENCH_STFT
-from common.separation import MaskSeparator, separate
+from common.separation import MaskSeparator
 from common.songs.dataset import generator_hash, set_hash
 from common.tracks import Track
 from common.training import TrainConfig, ValidationLoss, fit
@@ -86,12 +85,6 @@ def diet(songs: str, condition: str) -> list[Track | TrackOnDisk]:
     wanted = {version_name(track, *change) for track in plain for change in changes}
     chosen = [t for t in versions(songs) if t.entry.name in wanted] if changes else []
     return [*plain, *sorted(chosen, key=lambda track: track.entry.name)]
-
-
-def mean_sdr(separator: MaskSeparator, tracks: list[Track]) -> dict[str, float]:
-    """SDR of every stem in dB, averaged over the tracks in which it sounds."""
-    ratios = [sdr(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
-    return dict(zip(SOURCES, torch.stack(ratios).nanmean(dim=0).tolist(), strict=True))
 
 
 def measure(key: dict) -> dict:

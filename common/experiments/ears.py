@@ -14,16 +14,12 @@ from pathlib import Path
 
 import torch
 
-from common import SOURCES
 from common.data import NO_AUGMENT, SONG_SETS, Excerpts, embedded_tracks, real_excerpt
-from common.evaluation import sdr
 from common.experiments.remedies import written
-from common.experiments.rows import RESULTS, run_rows
+from common.experiments.rows import RESULTS, mean_sdr, run_rows
 from common.recipes import RECIPES
 from common.recipes.recipe import Recipe
-from common.separation import Separator, separate
 from common.songs.dataset import generator_hash
-from common.tracks import Track
 from common.training import ValidationLoss, fit
 
 EARS = (1, 2)
@@ -34,13 +30,6 @@ def with_ears(n: int) -> Recipe:
     """The zoo's recipe for a net that looks at so many channels at once."""
     made = RECIPES["d3net"]["zoo"]
     return replace(made, net=functools.partial(made.net, n_channels=n), n_channels=n)
-
-
-def mean_sdr(separator: Separator, tracks: list[Track]) -> dict[str, float]:
-    """SDR (dB) per source, mean over the tracks."""
-    stems = ((x, separate(separator, x.mixture, x.sample_rate)) for x in tracks)
-    ratios = torch.stack([sdr(track.sources, guess) for track, guess in stems]).nanmean(dim=0)
-    return dict(zip(SOURCES, ratios.tolist(), strict=True))
 
 
 def measure(key: dict) -> dict:

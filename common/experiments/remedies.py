@@ -19,14 +19,13 @@ from torch import Tensor, nn
 
 from common import SOURCES
 from common.data import SONG_SETS, Excerpts, embedded_tracks
-from common.evaluation import sdr
-from common.experiments.rows import RESULTS, run_rows
+from common.experiments.rows import RESULTS, mean_sdr, run_rows
 from common.masks import apply_mask
 from common.models.spleeter import RatioMasks
 from common.models.unet import PerSource, UNet
 from common.recipes import BENCH_STFT, RECIPES
 from common.recipes.recipe import Recipe
-from common.separation import MaskSeparator, separate
+from common.separation import MaskSeparator
 from common.songs.dataset import generator_hash
 from common.stft import STFT
 from common.tracks import Track
@@ -181,10 +180,8 @@ def measure(key: dict) -> dict:
     fit(net, made.objective, excerpts, made.config)
     seconds = time.process_time() - begin
     separator = made.separator(net.cpu()).eval()
-    stems = ((x, separate(separator, x.mixture, x.sample_rate)) for x in songs("valid"))
-    ratios = torch.stack([sdr(track.sources, guess) for track, guess in stems]).nanmean(dim=0)
     return {
-        "sdr": dict(zip(SOURCES, ratios.tolist(), strict=True)),
+        "sdr": mean_sdr(separator, songs("valid")),
         "parameters": sum(x.numel() for x in net.parameters()),
         "core_seconds": round(seconds),
     }

@@ -1,14 +1,19 @@
-"""Rows of a result file that appear one by one, so that an experiment can stop and go on."""
+"""What experiments share: rows that appear one by one, so that they can stop and go on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
+from common import SOURCES
+from common.evaluation import sdr
 from common.files import write_json
+from common.separation import Separator, separate
+from common.tracks import Track
 
 RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
 """Where the book's plots and tables find their numbers."""
@@ -29,3 +34,9 @@ def run_rows(
             rows = [*rows, key | measure(key)]
             write_json(path, {"about": about, "rows": rows})
     return rows
+
+
+def mean_sdr(separator: Separator, tracks: Sequence[Track]) -> dict[str, float]:
+    """SDR of every stem in dB, averaged over the tracks in which it sounds."""
+    ratios = [sdr(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
+    return dict(zip(SOURCES, torch.stack(ratios).nanmean(dim=0).tolist(), strict=True))

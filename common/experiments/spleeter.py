@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import platform
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import torch
@@ -17,14 +16,13 @@ from torch import Tensor, nn
 
 from common import SOURCES
 from common.data import SONG_SETS, Excerpts, embedded_songs, embedded_tracks
-from common.evaluation import sdr
 from common.experiments.open_unmix import OneSided
-from common.experiments.rows import RESULTS, run_rows
+from common.experiments.rows import RESULTS, mean_sdr, run_rows
 from common.losses import PhaseSensitiveObjective
 from common.models.spleeter import RatioMasks, SpleeterNet
 from common.models.unet import PerSource
 from common.recipes import BENCH_STFT
-from common.separation import MaskSeparator, separate
+from common.separation import MaskSeparator
 from common.songs.dataset import generator_hash, set_hash
 from common.tracks import Track
 from common.training import TrainConfig, fit
@@ -82,13 +80,6 @@ def songs(split: str) -> list[Track]:
     return embedded_tracks(split, limit=limit, songs=SONG_SETS["live"])
 
 
-def mean_sdr(net: nn.Module, tracks: Sequence[Track]) -> dict[str, float]:
-    """SDR of every stem in dB, averaged over the tracks in which it sounds."""
-    separator = MaskSeparator(net, BENCH_STFT).eval()
-    ratios = [sdr(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
-    return dict(zip(SOURCES, torch.stack(ratios).nanmean(dim=0).tolist(), strict=True))
-
-
 def measure(key: dict) -> dict:
     """Train one variant from one seed; mean SDR in dB, "valid" to choose by, "test" to report.
 
@@ -105,9 +96,10 @@ def measure(key: dict) -> dict:
     history = fit(nets if apart else shared, objective, excerpts, config)
     seconds = time.perf_counter() - begin
     shared.cpu()
-    found = {split: mean_sdr(shared, songs(split)) for split in ("valid", "test")}
+    separator = MaskSeparator(shared, BENCH_STFT).eval()
+    found = {split: mean_sdr(separator, songs(split)) for split in ("valid", "test")}
     if apart:
-        found["alone"] = mean_sdr(nets, songs("test"))
+        found["alone"] = mean_sdr(MaskSeparator(nets, BENCH_STFT).eval(), songs("test"))
     last = sum(history.losses[-20:]) / 20
     return {"sdr": found, "loss": last, "seconds": round(seconds)}
 
