@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import SOURCES
-from common.errors import UsageError
+from common.support.errors import UsageError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,8 +80,9 @@ def separate_files(options: argparse.Namespace) -> None:
     import torch
 
     from common.official import load_official
-    from common.recipes import load
-    from common.separation import TwoStems, separate_file
+    from common.recipes.checkpoints import load
+    from common.separation.any_length import separate_file
+    from common.separation.separators import TwoStems
 
     given = options.weights
     separator = load_official(options.model, given) if given else load(options.model)
@@ -114,7 +115,7 @@ def device(torch, wanted: str | None) -> str:
 
 def train_model(options: argparse.Namespace) -> None:
     """`python -m common train`."""
-    from common.recipes import train
+    from common.recipes.training import train
 
     weights = train(options.name, options.scale, options.data, options.out, options.resume)
     print(f"weights: {weights}")
@@ -122,10 +123,12 @@ def train_model(options: argparse.Namespace) -> None:
 
 def evaluate_model(options: argparse.Namespace) -> None:
     """`python -m common evaluate`."""
-    from common.data import embedded_tracks, load_tracks
-    from common.evaluation import evaluate, save_results
-    from common.files import check_place
-    from common.recipes import bound_or_model
+    from common.data.embedded import embedded_tracks
+    from common.data.musdb_folder import load_tracks
+    from common.evaluation.per_track import evaluate
+    from common.evaluation.results import save_results
+    from common.recipes.checkpoints import bound_or_model
+    from common.support.files import check_place
 
     model = bound_or_model(options.name)
     if options.out:
@@ -146,7 +149,7 @@ def evaluate_model(options: argparse.Namespace) -> None:
 def list_models(options: argparse.Namespace) -> None:
     """`python -m common models`."""
     from common.classical.table import METHODS
-    from common.recipes import card, trained_models
+    from common.recipes.checkpoints import card, trained_models
 
     print(f"{'model':20} {'parameters':>12}  median SDR in dB: {', '.join(SOURCES)}")
     for name in trained_models():

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 from scipy import signal
 
-from common.songs.score import VOWELS, Syllable
-from common.songs.voice import Voice, sing, voice
+from common.songs.sound.voice import Voice, sing, voice
+from common.songs.writing.score import VOWELS, Syllable
 
 RATE = 22050
 PITCH = {"male": 48, "female": 58, "child": 63}

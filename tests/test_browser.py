@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from common import SAMPLE_RATE
-from common.player import player, stem_player
+from common.notebook.players import player, stem_player
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

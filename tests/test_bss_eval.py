@@ -7,7 +7,7 @@ import torch
 from museval.metrics import bss_eval as museval_bss_eval
 from scipy.signal import resample_poly
 
-from common.bss_eval import BSSEval, bss_eval, distortion_filters
+from common.evaluation.bss_eval import BSSEval, bss_eval, distortion_filters
 
 RATE = 8000
 

@@ -8,25 +8,29 @@ import torch
 from torch.nn import functional
 
 from common.checks import ch13
-from common.clustering import ClusteringSeparator
 from common.data import NO_AUGMENT, Excerpts, embedded_tracks
 from common.experiments import chimera as experiment
-from common.experiments.rows import RESULTS
-from common.losses import (
-    ChimeraObjective,
-    ClusteringObjective,
-    PhaseSensitiveObjective,
-    affinity_loss,
-    whitened_kmeans_loss,
+from common.experiments.resumable import RESULTS
+from common.models.chimera import (
+    Chimera,
+    ChimeraOutput,
+    EmbeddingBranch,
+    MaskBranch,
 )
-from common.models.chimera import Chimera, ChimeraOutput, EmbeddingBranch, MaskBranch
 from common.models.deep_clustering import DeepClustering
 from common.models.mask_inference import MaskInference
 from common.recipes import RECIPES, recipe
 from common.separation import MaskSeparator, separate
-from common.songs.dataset import generator_hash
-from common.stft import STFT
+from common.separation.clustering import ClusteringSeparator
+from common.signal.stft import STFT
+from common.songs.dataset import GENERATOR_VERSION
 from common.training import TrainConfig, fit
+from common.training.losses import affinity_loss, whitened_kmeans_loss
+from common.training.objectives import (
+    ChimeraObjective,
+    ClusteringObjective,
+    PhaseSensitiveObjective,
+)
 
 SMALL = {"n_bins": 33, "hidden_size": 5, "n_layers": 2}
 TINY_STFT = STFT(64, 16)
@@ -142,7 +146,7 @@ def test_the_paper_recipe_is_four_layers_of_six_hundred_with_two_heads():
 
 
 def test_it_is_nussls_chimera(net):
-    from common.nussl_compat import nussl
+    from common.support.nussl_compat import nussl
 
     blocks = nussl.ml.networks.modules
     heads = {
@@ -163,7 +167,7 @@ def test_it_is_nussls_chimera(net):
 
 def test_the_sweep_is_whole_and_todays():
     found = json.loads((RESULTS / "chimera.json").read_text(encoding="utf-8"))
-    assert found["about"]["generator_hash"] == generator_hash()
+    assert found["about"]["generator_version"] == GENERATOR_VERSION
     assert found["about"]["steps"] == experiment.CONFIG.steps
     rows = sorted((r["songs"], r["loss"], r["weight"], r["seed"]) for r in found["rows"])
     wanted = [

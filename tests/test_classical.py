@@ -32,10 +32,10 @@ from common.classical.repetition import (
 )
 from common.classical.rpca import RPCA, robust_pca
 from common.classical.table import METHODS
+from common.data.tracks import Track
 from common.evaluation import sdr, si_sdr
-from common.nussl_compat import nussl
-from common.stft import STFT
-from common.tracks import Track
+from common.signal.stft import STFT
+from common.support.nussl_compat import nussl
 
 PRIMITIVE = nussl.separation.primitive
 

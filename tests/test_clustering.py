@@ -9,8 +9,10 @@ import torch
 from sklearn.cluster import KMeans
 from torch import nn
 
-from common import losses
-from common.clustering import (
+from common.models.deep_clustering import DeepClustering, EmbeddingHead
+from common.recipes import RECIPES
+from common.separation import TwoStems, separate, separate_file
+from common.separation.clustering import (
     ClusteringSeparator,
     class_centroids,
     cluster_masks,
@@ -18,17 +20,11 @@ from common.clustering import (
     loud_points,
     store_centroids,
 )
-from common.losses import (
-    ClusteringObjective,
-    affinity_loss,
-    bin_weights,
-    owned_bins,
-    whitened_kmeans_loss,
-)
-from common.models.deep_clustering import DeepClustering, EmbeddingHead
-from common.recipes import RECIPES
-from common.separation import TwoStems, separate, separate_file
-from common.stft import STFT
+from common.signal.masks import bin_weights, owned_bins
+from common.signal.stft import STFT
+from common.training import losses
+from common.training.losses import affinity_loss, whitened_kmeans_loss
+from common.training.objectives import ClusteringObjective
 
 LOSSES = {"affinity": affinity_loss, "whitened": whitened_kmeans_loss}
 SMALL = STFT(64, 16)
@@ -182,7 +178,7 @@ def test_an_objective_is_zero_for_the_places_of_the_owners():
 
 
 def nussl_loss(name):
-    from common.nussl_compat import nussl
+    from common.support.nussl_compat import nussl
 
     return getattr(nussl.ml.train.loss, name)()
 

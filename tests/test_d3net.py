@@ -7,13 +7,13 @@ import torch
 
 from common import checks
 from common.experiments.d3net import SEEDS, VARIANTS
-from common.experiments.rows import RESULTS
-from common.losses import PhaseSensitiveObjective
+from common.experiments.resumable import RESULTS
 from common.models.d3_blocks import D2Block, D3Block, NormConv
 from common.models.d3_sizes import PUBLISHED, BandSize
 from common.models.d3net import BandNet, D3Body, D3Net
 from common.recipes import RECIPES
-from common.stft import STFT
+from common.signal.stft import STFT
+from common.training.objectives import PhaseSensitiveObjective
 
 LOW = BandSize(16, 4, (3, 4, 5, 4, 3), (2, 3, 2, 2, 2), (1, 2, 2, 1, 1))
 HIGH = BandSize(48, 2, (2, 2, 2), (1, 1, 1), (1, 1, 1))

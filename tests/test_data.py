@@ -7,7 +7,6 @@ import stempeg
 import torch
 
 from common import SOURCES
-from common.audio import match_channels, resample
 from common.data import (
     NO_AUGMENT,
     SONG_SETS,
@@ -18,10 +17,16 @@ from common.data import (
     render_rest,
     songs_folder,
 )
-from common.errors import UsageError
-from common.musdb_folder import TrackOnDisk, load_tracks, open_database, training_tracks
+from common.data.musdb_folder import (
+    TrackOnDisk,
+    load_tracks,
+    open_database,
+    training_tracks,
+)
+from common.data.tracks import Track
+from common.signal.resampling import match_channels, resample
 from common.songs.dataset import SPLITS
-from common.tracks import Track
+from common.support.errors import UsageError
 
 NAMED_FOR_VALIDATION = "Actions - One Minute Smile"
 """One of the validation tracks that musdb names."""
@@ -123,7 +128,7 @@ def test_tracks_on_disk_read_what_tracks_in_memory_hold(wav_root, stem_root, lay
 
 def test_large_folders_stay_on_disk(wav_root, monkeypatch):
     assert isinstance(training_tracks(wav_root, "train")[0], Track)
-    monkeypatch.setattr("common.musdb_folder.IN_MEMORY", 1000)
+    monkeypatch.setattr("common.data.musdb_folder.IN_MEMORY", 1000)
     assert isinstance(training_tracks(wav_root, "train")[0], TrackOnDisk)
 
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from common import SOURCES
-from common.bounds import parts_of, true_sources
-from common.errors import UsageError
+from common.data.tracks import Track
 from common.evaluation import (
     BOUNDS,
     MaskBound,
@@ -30,8 +29,9 @@ from common.evaluation import (
     si_sdr,
     tail_error,
 )
-from common.masks import ideal_ratio_mask
-from common.tracks import Track
+from common.evaluation.oracles import parts_of, true_sources
+from common.signal.masks import ideal_ratio_mask
+from common.support.errors import UsageError
 
 RATE = 22050
 

@@ -11,14 +11,19 @@ import torch
 from common.classical.table import METHODS
 from common.data import real_excerpt
 from common.evaluation import evaluate_track
-from common.experiments import ears, nmf, remedies, zoo
-from common.experiments.rows import RESULTS, run_rows
+from common.experiments import (
+    ablations,
+    mono_vs_stereo,
+    nmf,
+    zoo,
+)
+from common.experiments.resumable import RESULTS, run_rows
 from common.experiments.song_variety import SEEDS, STEPS, varieties
 from common.experiments.zoo import stopwatch
-from common.files import write_json, write_whole
 from common.recipes import card
-from common.songs.dataset import generator_hash
-from common.songs.score import Variety
+from common.songs.dataset import GENERATOR_VERSION
+from common.songs.writing.score import Variety
+from common.support.files import write_json, write_whole
 
 
 def test_rows_are_kept_and_missing_ones_added(tmp_path):
@@ -69,7 +74,7 @@ def test_generators_grow_side_by_side():
 
 def test_the_table_of_song_variety_is_whole_and_todays():
     found = json.loads((RESULTS / "song_variety.json").read_text(encoding="utf-8"))
-    assert found["about"]["generator_hash"] == generator_hash()
+    assert found["about"]["generator_version"] == GENERATOR_VERSION
     rows = [(row["generator"], row["seed"]) for row in found["rows"]]
     assert sorted(rows) == sorted((name, seed) for name in varieties() for seed in SEEDS)
 
@@ -101,7 +106,7 @@ def test_learnt_sounds_beat_lines_and_repetition_on_vocals():
 
 def test_the_table_of_dictionaries_is_whole_and_todays():
     found = json.loads((RESULTS / "nmf.json").read_text(encoding="utf-8"))
-    assert found["about"]["generator_hash"] == generator_hash()
+    assert found["about"]["generator_version"] == GENERATOR_VERSION
     rows = sorted((row["components"], row["beta"], row["seed"]) for row in found["rows"])
     assert rows == sorted(itertools.product(nmf.SIZES, nmf.BETAS, nmf.SEEDS))
     chosen = METHODS["nmf"]()
@@ -130,10 +135,10 @@ def test_a_file_is_whole_or_old(tmp_path):
 
 @pytest.mark.parametrize(
     ("model", "change"),
-    [(model, change) for model, changes in remedies.CHANGES.items() for change in changes],
+    [(model, change) for model, changes in ablations.CHANGES.items() for change in changes],
 )
 def test_every_remedy_trains_and_separates(model, change):
-    made = remedies.CHANGES[model][change](remedies.BEFORE[model])
+    made = ablations.CHANGES[model][change](ablations.BEFORE[model])
     torch.manual_seed(0)
     net = made.net()
     sources = 0.1 * torch.randn(2, 4, made.n_channels, round(made.seconds * made.sample_rate))
@@ -141,31 +146,33 @@ def test_every_remedy_trains_and_separates(model, change):
     assert all(x.grad is not None for x in net.parameters() if x.requires_grad)
     stems = made.separator(net).eval()(sources[:1, 0].expand(1, 2, -1))
     assert stems.shape == (1, 4, 2, sources.shape[-1])
-    assert (made == remedies.BEFORE[model]) == (change == "as it is")
+    assert (made == ablations.BEFORE[model]) == (change == "as it is")
 
 
-def test_the_table_of_remedies_is_whole_and_todays():
-    found = json.loads((RESULTS / "remedies.json").read_text(encoding="utf-8"))
-    today = remedies.about()
+def test_the_table_of_ablations_is_whole_and_todays():
+    found = json.loads((RESULTS / "ablations.json").read_text(encoding="utf-8"))
+    today = ablations.about()
     assert found["about"] | {"hardware": None} == today | {"hardware": None}
     rows = [(row["model"], row["change"], row["seed"]) for row in found["rows"]]
-    assert rows == remedies.runs()
+    assert rows == ablations.runs()
 
 
-def test_large_remedies_were_tried_twice():
-    found = json.loads((RESULTS / "remedies.json").read_text(encoding="utf-8"))
+def test_large_ablations_were_tried_twice():
+    found = json.loads((RESULTS / "ablations.json").read_text(encoding="utf-8"))
     first = {(row["model"], row["change"]): row for row in found["rows"] if row["seed"] == 0}
     level = {key: np.mean(list(row["sdr"].values())) for key, row in first.items()}
     large = [key for key in level if abs(level[key] - level[key[0], "as it is"]) > 0.2]
-    assert {*large, *((model, "as it is") for model, _ in large)} == set(remedies.AGAIN)
+    assert {*large, *((model, "as it is") for model, _ in large)} == set(ablations.AGAIN)
 
 
-def test_both_nets_of_the_ears_are_todays_and_one_is_the_checkpoint():
-    found = json.loads((RESULTS / "ears.json").read_text(encoding="utf-8"))
-    assert found["about"] | {"hardware": None} == ears.about() | {"hardware": None}
-    assert [row["ears"] for row in found["rows"]] == list(ears.EARS)
+def test_mono_and_stereo_nets_are_todays_and_one_is_the_checkpoint():
+    found = json.loads((RESULTS / "mono_vs_stereo.json").read_text(encoding="utf-8"))
+    assert found["about"] | {"hardware": None} == mono_vs_stereo.about() | {"hardware": None}
+    assert [row["n_channels"] for row in found["rows"]] == list(mono_vs_stereo.N_CHANNELS)
     assert found["rows"][1]["validation"] == card("d3net")["validation"]
-    separator = ears.with_ears(1).separator(ears.with_ears(1).net()).eval()
+    separator = (
+        mono_vs_stereo.with_channels(1).separator(mono_vs_stereo.with_channels(1).net()).eval()
+    )
     assert separator(0.1 * torch.randn(1, 2, 44100)).shape == (1, 4, 2, 44100)
 
 

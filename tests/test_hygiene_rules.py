@@ -108,7 +108,7 @@ def test_unbalanced_chapters_fail() -> None:
 
 def test_quotes_may_be_longer_than_other_cells() -> None:
     body = "\n".join(f"    x = {number}" for number in range(39))
-    quote = new_code_cell(f"# common/stft.py\ndef f():\n{body}")
+    quote = new_code_cell(f"# common/signal/stft.py\ndef f():\n{body}")
     assert list(notebook_rules.badly_shaped_cells(chapter(quote))) == []
     quote.source += "\n    return x"
     assert len(list(notebook_rules.badly_shaped_cells(chapter(quote)))) == 1

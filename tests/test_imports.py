@@ -15,22 +15,28 @@ import quotes
 
 ROOT = quotes.ROOT
 
-# From the bottom up. A module may import its own layer and those below; a new module takes a place
-# here first. A folder (songs, models, ...) stands for everything in it.
+# The folders of common/, from the bottom up: a module may import its own folder and those of lower
+# layers. There is nothing else at the top but the command line, which may import all of them.
 LAYERS = (
-    ("errors", "scale", "files", "results"),
-    ("audio", "tracks", "recordings"),
-    ("stft", "masks", "wiener", "bss_eval", "nussl_compat", "scaper_compat"),
-    ("songs", "musdb_folder", "augmentation", "data", "mixing", "statistics", "fingerprint"),
-    ("models", "losses", "activity", "classical", "bounds"),
-    ("separation", "clustering"),
-    ("training", "evaluation", "official"),
+    ("support",),
+    ("signal",),
+    ("songs",),
+    ("data",),
+    ("models", "classical"),
+    ("separation",),
+    ("training",),
+    ("evaluation",),
+    ("official",),
     ("recipes",),
-    ("experiments", "__main__"),
-    ("viz", "curves", "look", "player", "player_page", "catalogue", "checks"),
+    ("checks", "notebook"),
+    ("experiments",),
+    ("__main__",),
 )
 LAYER = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-NOTEBOOKS_ONLY = set(LAYERS[-1])
+NOTEBOOKS_ONLY = {"checks", "notebook"}
+
+# Packages that need a shim → the one module that may import them.
+SHIMS = {"nussl": "support.nussl_compat", "scaper": "support.scaper_compat"}
 
 # The chapters' order: a model may build on a file before it, never on one after it.
 MODELS = (
@@ -49,7 +55,7 @@ MODELS = (
 
 
 def imported_by(node: ast.AST, package: str = "common") -> Iterator[str]:
-    """Every module that code imports, dotted; `from common import viz` counts as common.viz.
+    """Every module that code imports, dotted; `from common import data` counts as common.data.
 
     `package` is what `from . import x` refers to. What only type checkers see is left out: it is
     never imported when the code runs.
@@ -86,15 +92,19 @@ def wrong_imports(module: tuple[str, ...], tree: ast.AST) -> list[str]:
     if module[0] == "models" and len(module) > 1 and module[1] not in MODELS:
         return [f"{name} has no place in MODELS"]
     imports = list(imported_by(tree, package_of(module)))
-    found = [f"{name} imports nussl" for other in imports if other.split(".")[0] == "nussl"]
-    if module[0] == "nussl_compat":
-        found = []
+    found = [
+        f"{name} imports {package}"
+        for other in imports
+        if (package := other.split(".")[0]) in SHIMS and name != SHIMS[package]
+    ]
     for other in sorted(within_common(iter(imports))):
         rank = LAYER.get(other[0])
         if rank is None:  # a constant of the package itself
             continue
         if rank > LAYER[module[0]]:
             found.append(f"{name} imports {'.'.join(other)}, which is above it")
+        elif rank == LAYER[module[0]] and other[0] != module[0]:
+            found.append(f"{name} imports {'.'.join(other)}, which is beside it")
         elif other[0] in NOTEBOOKS_ONLY and module[0] not in NOTEBOOKS_ONLY:
             found.append(f"{name} imports {'.'.join(other)}, which only notebooks may")
         elif module[0] == other[0] == "models" and len(module) > 1 and len(other) > 1:
@@ -120,16 +130,19 @@ def test_imports_point_one_way() -> None:
 @pytest.mark.parametrize(
     ("module", "code"),
     [
-        ("stft", "from common.models.mask_inference import MaskInference"),
-        ("data", "def f():\n    import common.models"),
-        ("songs.form", "from common.training import fit"),
-        ("training", "from common import recipes"),
-        ("recipes", "from common import viz"),
-        ("__main__", "from common.player import player"),
-        ("evaluation", "import nussl"),
-        ("evaluation", "from nussl.core import masks"),
-        ("stft", "from .recipes import load"),
-        ("songs.form", "from ..models import mask_inference"),
+        ("signal.stft", "from common.models.mask_inference import MaskInference"),
+        ("data.tracks", "def f():\n    import common.models"),
+        ("songs.writing.form", "from common.training import fit"),
+        ("training.loop", "from common import recipes"),
+        ("recipes.table", "from common import notebook"),
+        ("experiments.zoo", "from common import checks"),
+        ("models.unet", "from common.classical import nmf"),
+        ("notebook.plots", "from common.checks import ch01"),
+        ("evaluation.metrics", "import nussl"),
+        ("evaluation.metrics", "from nussl.core import masks"),
+        ("data.scaper_mixtures", "import scaper"),
+        ("signal.stft", "from ..recipes import load"),
+        ("songs.writing.form", "from ...models import mask_inference"),
         ("unheard_of", "import numpy"),
         ("models.unheard_of", "import numpy"),
     ],
@@ -141,11 +154,11 @@ def test_wrong_imports_are_noticed(module: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("module", "code"),
     [
-        ("training", "from common import SAMPLE_RATE\nfrom common.losses import magnitude_l1"),
-        ("viz", "if TYPE_CHECKING:\n    from common.player import Player"),
-        ("songs.form", "from common.songs.theory import ladder\nfrom . import theory"),
-        ("songs.form", "from .theory import ladder\nfrom ..errors import UsageError"),
-        ("nussl_compat", "import nussl"),
+        ("training.loop", "from common import SAMPLE_RATE\nfrom common.models import unet"),
+        ("data.tracks", "if TYPE_CHECKING:\n    from common.notebook.players import Player"),
+        ("songs.writing.form", "from common.songs.writing.theory import ladder"),
+        ("songs.writing.form", "from .theory import ladder\nfrom ...support import errors"),
+        ("support.nussl_compat", "import nussl"),
     ],
 )
 def test_right_imports_pass(module: str, code: str) -> None:
@@ -189,3 +202,11 @@ def test_importing_the_package_is_quick_and_light() -> None:
     seconds, loaded = json.loads(subprocess.check_output(run, cwd=Path(ROOT), text=True))
     assert seconds < 1.0
     assert not {"torch", "nussl", "librosa", "musdb", "scaper", "matplotlib"} & set(loaded)
+
+
+def test_the_top_holds_folders_alone() -> None:
+    listed = subprocess.check_output(["git", "ls-files", "common"], cwd=ROOT, text=True)
+    top = {name.split("/")[1] for name in listed.splitlines() if (ROOT / name).exists()}
+    folders = {name for layer in LAYERS for name in layer} - {"__main__"}
+    assert top == {"__init__.py", "__main__.py", "checkpoints", *folders}
+    assert len(folders | {"checkpoints"}) == 15

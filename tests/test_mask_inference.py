@@ -3,9 +3,14 @@
 import pytest
 import torch
 
-from common.losses import MagnitudeObjective, MaskObjective, l1
-from common.models.mask_inference import LogMagnitude, MagnitudeInference, MaskInference
-from common.stft import STFT
+from common.models.mask_inference import (
+    LogMagnitude,
+    MagnitudeInference,
+    MaskInference,
+)
+from common.signal.stft import STFT
+from common.training.losses import l1
+from common.training.objectives import MagnitudeObjective, MaskObjective
 
 
 def magnitude(b=2, c=2, f=33, n=12):
@@ -67,7 +72,7 @@ def test_gradients_reach_every_weight(n_layers):
 
 def test_nussl_blocks_with_our_weights_give_our_masks():
     """The same net from nussl's amplitude, normalisation, recurrent and embedding blocks."""
-    from common.nussl_compat import nussl
+    from common.support.nussl_compat import nussl
 
     blocks = nussl.ml.networks.modules
     net = small(n_layers=2).eval()

@@ -2,7 +2,7 @@
 
 import torch
 
-from common.masks import (
+from common.signal.masks import (
     apply_mask,
     complex_mask,
     ideal_binary_mask,

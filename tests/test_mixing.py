@@ -12,7 +12,8 @@ import soundfile
 import torch
 
 from common import SAMPLE_RATE, SOURCES, checks
-from common.augmentation import (
+from common.data import embedded_tracks
+from common.data.augmentation import (
     change_gain,
     change_pitch,
     change_tempo,
@@ -25,12 +26,8 @@ from common.augmentation import (
     write_track_folder,
     write_versions,
 )
-from common.data import embedded_tracks
-from common.errors import UsageError
-from common.evaluation import sdr
-from common.experiments import augmentation
-from common.experiments.rows import RESULTS
-from common.mixing import (
+from common.data.musdb_folder import load_tracks
+from common.data.scaper_mixtures import (
     REFERENCE,
     Mixer,
     as_in_the_mix,
@@ -40,11 +37,14 @@ from common.mixing import (
     write_bank,
     write_mixtures,
 )
-from common.musdb_folder import load_tracks
-from common.scaper_compat import scaper
-from common.songs.dataset import generator_hash
-from common.stft import STFT
-from common.tracks import Track
+from common.data.tracks import Track
+from common.evaluation import sdr
+from common.experiments import augmentation
+from common.experiments.resumable import RESULTS
+from common.signal.stft import STFT
+from common.songs.dataset import GENERATOR_VERSION
+from common.support.errors import UsageError
+from common.support.scaper_compat import scaper
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +293,7 @@ def test_versions_are_a_musdb_folder_and_are_rendered_once(songs, tmp_path):
 
 def test_the_table_of_augmentation_is_whole_and_todays():
     found = json.loads((RESULTS / "augmentation.json").read_text(encoding="utf-8"))
-    assert found["about"]["generator_hash"] == generator_hash()
+    assert found["about"]["generator_version"] == GENERATOR_VERSION
     assert found["about"]["steps"] == augmentation.CONFIG.steps
     changes = {
         name: asdict(changes) | {"versions": versions}

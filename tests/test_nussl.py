@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from common import SAMPLE_RATE
-from common.nussl_compat import nussl
+from common.support.nussl_compat import nussl
 
 SEPARATION = nussl.separation
 PRIMITIVE, SPATIAL = SEPARATION.primitive, SEPARATION.spatial

@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from common.errors import UsageError
 from common.models.open_unmix import OpenUnmix
 from common.official import load_official
 from common.official.open_unmix import load, sizes
 from common.official.weights import check_hash, read_weights
+from common.support.errors import UsageError
 
 SMALL = {"n_bins": 65, "max_bin": 50, "hidden_size": 16}
 

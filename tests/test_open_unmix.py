@@ -17,15 +17,21 @@ from safetensors.torch import load_file
 
 from common.evaluation import sdr
 from common.experiments import wiener
-from common.experiments.open_unmix import SEEDS, SIZE, VARIANTS, Ablated, OneSided
-from common.experiments.rows import RESULTS
-from common.masks import apply_mask, wiener_mask
+from common.experiments.open_unmix import (
+    SEEDS,
+    SIZE,
+    VARIANTS,
+    Ablated,
+    OneSided,
+)
+from common.experiments.resumable import RESULTS
 from common.models.open_unmix import OpenUnmix, input_statistics, scale_input
 from common.models.unet import PerSource
 from common.separation import WienerSeparator
-from common.songs.dataset import generator_hash
-from common.stft import STFT
-from common.wiener import expectation_maximization, wiener_filter
+from common.signal.masks import apply_mask, wiener_mask
+from common.signal.stft import STFT
+from common.signal.wiener import expectation_maximization, wiener_filter
+from common.songs.dataset import GENERATOR_VERSION
 
 FIXTURE = Path(__file__).parent / "reference" / "open_unmix.safetensors"
 SIZES = {"n_bins": 65, "max_bin": 50, "hidden_size": 16}
@@ -214,11 +220,11 @@ def test_every_variant_is_trained_on_what_it_says(variant):
 
 def test_the_tables_of_parts_and_of_filters_are_whole_and_todays():
     found = json.loads((RESULTS / "open_unmix.json").read_text(encoding="utf-8"))
-    assert found["about"]["generator_hash"] == generator_hash()
+    assert found["about"]["generator_version"] == GENERATOR_VERSION
     rows = sorted((row["variant"], row["seed"]) for row in found["rows"])
     assert rows == sorted(itertools.product(VARIANTS, SEEDS))
     found = json.loads((RESULTS / "wiener.json").read_text(encoding="utf-8"))
-    assert found["about"]["generator_hash"] == generator_hash()
+    assert found["about"]["generator_version"] == GENERATOR_VERSION
     assert found["about"]["weights"] == wiener.weights_hash()  # else: run the experiment again
     assert all(
         key.items() <= row.items() for key, row in zip(wiener.KEYS, found["rows"], strict=True)

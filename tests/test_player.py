@@ -13,8 +13,14 @@ import soundfile
 import torch
 
 from common import SAMPLE_RATE, SOURCES
-from common.player import MAX_SECONDS, PEAK, Player, player, stem_player
-from common.player_page import encode, encoded_rate
+from common.notebook.player_page import encode, encoded_rate
+from common.notebook.players import (
+    MAX_SECONDS,
+    PEAK,
+    Player,
+    player,
+    stem_player,
+)
 
 
 def noise(*shape: int) -> np.ndarray:

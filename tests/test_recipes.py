@@ -6,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from common.errors import UsageError
 from common.recipes import (
     RECIPES,
     bound_or_model,
@@ -16,7 +15,8 @@ from common.recipes import (
     train,
     unknown_model,
 )
-from common.scale import SCALES, scale
+from common.support.errors import UsageError
+from common.support.scale import SCALES, scale
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -100,7 +100,9 @@ def test_an_interrupted_run_with_prepared_input_equals_one_that_was_not(tmp_path
     changed = replace(made, prepare=prepare, objective=objective, config=config)
     monkeypatch.setitem(RECIPES["open-unmix"], "smoke", changed)
     tracks = {"train": [Noise()], "valid": []}
-    monkeypatch.setattr("common.recipes.training_tracks", lambda _, split, rate: tracks[split])
+    monkeypatch.setattr(
+        "common.recipes.training.training_tracks", lambda _, split, rate: tracks[split]
+    )
     given = {"name": "open-unmix", "scale": "smoke", "root": tmp_path}
     with pytest.raises(KeyboardInterrupt):
         train(**given, folder=tmp_path / "a")

@@ -6,18 +6,12 @@ import soundfile
 import torch
 from torch import nn
 
-from common.errors import UsageError
 from common.models.mask_inference import MaskInference
-from common.separation import (
-    MaskSeparator,
-    Plan,
-    TwoStems,
-    segments,
-    separate,
-    separate_file,
-    with_enough_memory,
-)
-from common.stft import STFT
+from common.separation import MaskSeparator, TwoStems, separate, separate_file
+from common.separation.any_length import with_enough_memory
+from common.separation.overlap_add import Plan, segments
+from common.signal.stft import STFT
+from common.support.errors import UsageError
 
 
 class Shares(nn.Module):

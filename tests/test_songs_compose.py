@@ -7,10 +7,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from common.songs.compose import compose
-from common.songs.instruments import FAMILIES, SPLITS, VOICE_RANGES, programs
-from common.songs.score import CONSONANTS, VOWELS, Part, Song, Syllable
-from common.songs.styles import STYLES
+from common.songs.sound.instruments import (
+    FAMILIES,
+    SPLITS,
+    VOICE_RANGES,
+    programs,
+)
+from common.songs.writing.compose import compose
+from common.songs.writing.score import CONSONANTS, VOWELS, Part, Song, Syllable
+from common.songs.writing.styles import STYLES
 
 ALONE = ("bass", "riff", "lead", "double", "harmony")
 RING = {"drums": 0.4, "bass": 0.15, "other": 0.15, "vocals": 0.1}

@@ -16,9 +16,9 @@ import pytest
 import soundfile
 
 from common.songs import track
-from common.songs.compose import compose
 from common.songs.dataset import _locked, set_hash, song_seed, write_set
-from common.songs.score import Variety
+from common.songs.writing.compose import compose
+from common.songs.writing.score import Variety
 
 SMALL = {"n_train": 2, "n_test": 1, "seconds": 5.0, "sample_rate": 22050, "progress": False}
 NAMES = {
@@ -100,7 +100,7 @@ def test_same_seed_same_bytes_in_any_number_of_processes(root, tmp_path):
 def test_songs_do_not_depend_on_the_order_of_sets_in_a_process():
     """Python shuffles sets of strings anew in each process, so two runs must agree on 30 songs."""
     code = (
-        "import zlib; from common.songs.compose import compose;"
+        "import zlib; from common.songs.writing.compose import compose;"
         "print([zlib.crc32(repr(compose(seed)).encode()) for seed in range(30)])"
     )
     outputs = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from common.songs import effects, rooms
+from common.songs.mixing import effects, rooms
 
 RATE = 44100
 

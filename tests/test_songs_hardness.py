@@ -10,8 +10,8 @@ import torch
 
 from common import SOURCES
 from common.data import SONG_SETS, embedded_tracks
-from common.masks import apply_mask, ideal_ratio_mask
-from common.stft import STFT
+from common.signal.masks import apply_mask, ideal_ratio_mask
+from common.signal.stft import STFT
 
 TRANSFORM = STFT(n_fft=2048, hop_length=512)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soxr
 
-from common.songs import drumsynth, instruments, sampler
 from common.songs.render import STEMS, render
-from common.songs.score import Note, Part, Song, Syllable, Variety
+from common.songs.sound import drumsynth, instruments, sampler
+from common.songs.writing.score import Note, Part, Song, Syllable, Variety
 
 SECONDS = 6.0
 QUIET = 10 ** (-60 / 20)

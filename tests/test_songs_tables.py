@@ -9,13 +9,13 @@ import time
 import numpy as np
 import pytest
 
-from common.songs import lyrics
-from common.songs.chance import stream
-from common.songs.compose import compose, song_json, to_midi
-from common.songs.grooves import DRUMS, PERCUSSION
-from common.songs.instruments import SPLITS
-from common.songs.score import Variety
-from common.songs.theory import PROGRESSIONS, numeral, voicing
+from common.songs.random_streams import stream
+from common.songs.sound.instruments import SPLITS
+from common.songs.writing import lyrics
+from common.songs.writing.compose import compose, song_json, to_midi
+from common.songs.writing.grooves import DRUMS, PERCUSSION
+from common.songs.writing.score import Variety
+from common.songs.writing.theory import PROGRESSIONS, numeral, voicing
 
 
 @pytest.mark.parametrize(

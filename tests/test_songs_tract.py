@@ -8,10 +8,15 @@ import pytest
 from scipy import signal
 from singing import RATE, band_energy, perform, plain, thirds
 
-from common.songs.formants import FORMANTS, KINDS, NASAL_POLE, tract_response
-from common.songs.glottis import source_response
-from common.songs.score import CONSONANTS, VOWELS, Syllable
-from common.songs.voice import voice
+from common.songs.sound.formants import (
+    FORMANTS,
+    KINDS,
+    NASAL_POLE,
+    tract_response,
+)
+from common.songs.sound.glottis import source_response
+from common.songs.sound.voice import voice
+from common.songs.writing.score import CONSONANTS, VOWELS, Syllable
 
 
 @pytest.mark.parametrize(("number", "kind"), list(enumerate(KINDS)))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from singing import PITCH, RATE, band_energy, perform, phrase, plain, thirds
 
-from common.songs.formants import KINDS
-from common.songs.score import Syllable
-from common.songs.voice import voice
+from common.songs.sound.formants import KINDS
+from common.songs.sound.voice import voice
+from common.songs.writing.score import Syllable
 
 
 @pytest.mark.parametrize("rate", [16000, 22050, 44100, 48000])

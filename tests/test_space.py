@@ -11,7 +11,6 @@ import torch
 from sklearn.cluster import KMeans
 
 from common import SAMPLE_RATE, checks
-from common.bounds import true_sources
 from common.classical.duet import (
     CentreDuet,
     Duet,
@@ -29,7 +28,6 @@ from common.classical.panning import (
     place,
     positions,
 )
-from common.classical.places import cluster_places, k_means, points_on_sphere, spread_out
 from common.classical.projet import (
     circle,
     from_views,
@@ -40,12 +38,19 @@ from common.classical.projet import (
     views,
     visibility,
 )
+from common.classical.spatial_clustering import (
+    cluster_places,
+    k_means,
+    points_on_sphere,
+    spread_out,
+)
 from common.classical.table import METHODS
+from common.data.tracks import Track
 from common.evaluation import evaluate_track, sdr
-from common.nussl_compat import nussl
+from common.evaluation.oracles import true_sources
 from common.separation import separate
-from common.stft import STFT
-from common.tracks import Track
+from common.signal.stft import STFT
+from common.support.nussl_compat import nussl
 
 SPATIAL = nussl.separation.spatial
 STFT_512 = STFT(1024, 256)

@@ -19,19 +19,24 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from common.errors import UsageError
-from common.experiments.rows import RESULTS
+from common.experiments.resumable import RESULTS
 from common.experiments.spleeter import CHANGES, SEEDS, nets_with
-from common.losses import PhaseSensitiveObjective
-from common.masks import apply_mask
-from common.models.spleeter import DoublingBlock, HalvingBlock, RatioMasks, SpleeterNet
+from common.models.spleeter import (
+    DoublingBlock,
+    HalvingBlock,
+    RatioMasks,
+    SpleeterNet,
+)
 from common.models.unet import PerSource
 from common.official import load_official
 from common.official import spleeter as official
 from common.recipes import RECIPES
 from common.separation import MaskSeparator
-from common.songs.dataset import generator_hash
-from common.stft import STFT
+from common.signal.masks import apply_mask
+from common.signal.stft import STFT
+from common.songs.dataset import GENERATOR_VERSION
+from common.support.errors import UsageError
+from common.training.objectives import PhaseSensitiveObjective
 
 FIXTURE = Path(__file__).parent / "reference" / "spleeter.safetensors"
 FAMILIES = ("2stems", "4stems")
@@ -261,7 +266,7 @@ def test_every_change_makes_another_net_of_one_form():
 
 def test_the_table_of_changes_is_whole_and_todays():
     found = json.loads((RESULTS / "spleeter.json").read_text(encoding="utf-8"))
-    assert found["about"]["generator_hash"] == generator_hash()
+    assert found["about"]["generator_version"] == GENERATOR_VERSION
     assert found["about"]["changes"] == CHANGES
     rows = sorted((row["change"], row["seed"]) for row in found["rows"])
     assert rows == sorted(itertools.product(CHANGES, SEEDS))

@@ -21,12 +21,11 @@ import torch
 import yaml
 
 from common import SAMPLE_RATE, SOURCES
-from common.catalogue import COLUMNS, catalogue_table
 from common.checks import Verdict, ch08
 from common.data import embedded_songs, embedded_tracks
-from common.fingerprint import landmarks, match, spectral_peaks
-from common.musdb_folder import TrackOnDisk, open_database
-from common.statistics import (
+from common.data.fingerprint import landmarks, match, spectral_peaks
+from common.data.musdb_folder import TrackOnDisk, open_database
+from common.data.statistics import (
     frame_powers,
     gated_loudness,
     hop_powers,
@@ -35,7 +34,8 @@ from common.statistics import (
     third_octaves,
     track_statistics,
 )
-from common.tracks import Track
+from common.data.tracks import Track
+from common.notebook.dataset_table import COLUMNS, catalogue_table
 
 ROOT = Path(__file__).resolve().parent.parent
 

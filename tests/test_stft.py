@@ -6,7 +6,7 @@ import pytest
 import scipy.signal
 import torch
 
-from common.stft import STFT, decibels, griffin_lim
+from common.signal.stft import STFT, decibels, griffin_lim
 
 
 @pytest.mark.parametrize("length", [1, 5, 777, 4096, 10001])

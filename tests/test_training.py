@@ -20,10 +20,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from common.data import Excerpts
-from common.losses import MagnitudeObjective, MaskObjective
+from common.data.tracks import Track
 from common.models.mask_inference import MagnitudeInference, MaskInference
-from common.stft import STFT
-from common.tracks import Track
+from common.signal.stft import STFT
 from common.training import (
     STATE,
     History,
@@ -33,6 +32,7 @@ from common.training import (
     load_state,
     save_state,
 )
+from common.training.objectives import MagnitudeObjective, MaskObjective
 
 RATE = 1000
 TRANSFORM = STFT(64, 32)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from common.checks import check, expect, expect_close
-from common.stft import STFT
+from common.signal.stft import STFT
 
 
 @check

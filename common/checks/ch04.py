@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from common.checks import check, expect
-from common.evaluation import sdr, si_sdr
+from common.evaluation.metrics import sdr, si_sdr
 
 
 @check

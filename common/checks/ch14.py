@@ -9,7 +9,7 @@ from torch import Tensor
 
 from common.checks import check, expect, expect_close
 from common.models.unet import UNet
-from common.stft import STFT
+from common.signal.stft import STFT
 
 
 @check

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from common.checks import check, expect, expect_close
-from common.wiener import expectation_maximization
+from common.signal.wiener import expectation_maximization
 
 
 def size_of(*modules: nn.Module) -> int:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from common import SAMPLE_RATE
-from common.masks import apply_mask
-from common.stft import STFT
+from common.signal.masks import apply_mask
+from common.signal.stft import STFT
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from common import SAMPLE_RATE
-from common.masks import apply_mask
-from common.stft import STFT
+from common.signal.masks import apply_mask
+from common.signal.stft import STFT
 
 EPSILON = 1e-8
 """Added to levels, so that no ratio of two silences is NaN."""

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from common import SAMPLE_RATE, SOURCES
-from common.masks import apply_mask
-from common.stft import STFT
-from common.tracks import Track
+from common.data.tracks import Track
+from common.signal.masks import apply_mask
+from common.signal.stft import STFT
 
 EPSILON = 1e-8
 """Added to magnitudes and models, so that no logarithm and no division meets zero."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from common import SAMPLE_RATE
-from common.stft import STFT
+from common.signal.stft import STFT
 
 EPSILON = 1e-8
 """Added to magnitudes and models, so that no division meets zero."""

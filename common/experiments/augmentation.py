@@ -16,26 +16,21 @@ from dataclasses import asdict, replace
 import torch
 
 from common import SAMPLE_RATE
-from common.augmentation import version_name, write_versions
-from common.data import (
-    NO_AUGMENT,
-    SONG_SETS,
-    Augment,
-    Excerpts,
-    embedded_songs,
-    embedded_tracks,
-    real_excerpt,
-    songs_folder,
-)
-from common.experiments.rows import RESULTS, mean_sdr, run_rows
-from common.losses import PhaseSensitiveObjective
+from common.data.augmentation import version_name, write_versions
+from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks, songs_folder
+from common.data.excerpts import NO_AUGMENT, Augment, Excerpts
+from common.data.musdb_folder import TrackOnDisk, open_database
+from common.data.real_music import real_excerpt
+from common.data.tracks import Track
+from common.experiments.resumable import RESULTS, mean_sdr, run_rows
 from common.models.mask_inference import MaskInference
-from common.musdb_folder import TrackOnDisk, open_database
-from common.recipes import BENCH_STFT
-from common.separation import MaskSeparator
-from common.songs.dataset import generator_hash, set_hash
-from common.tracks import Track
-from common.training import TrainConfig, ValidationLoss, fit
+from common.recipes.recipe import BENCH_STFT
+from common.separation.separators import MaskSeparator
+from common.songs.dataset import GENERATOR_VERSION, set_hash
+from common.training.config import TrainConfig
+from common.training.loop import fit
+from common.training.objectives import PhaseSensitiveObjective
+from common.training.validation import ValidationLoss
 
 SONGS = {"few": ("live", 8), "many": ("zoo", 48)}
 """How many training songs, and of which set."""
@@ -128,7 +123,7 @@ def main() -> None:
     """Fill in the rows that are missing."""
     songs = embedded_songs(SONG_SETS["live"])
     about = {
-        "generator_hash": generator_hash(),
+        "generator_version": GENERATOR_VERSION,
         "test_hash": set_hash(songs, "test"),
         "songs": {name: count for name, (_, count) in SONGS.items()},
         "conditions": {name: asdict(c[0]) | {"versions": c[1]} for name, c in CONDITIONS.items()},

@@ -18,17 +18,21 @@ import torch
 from torch import Tensor
 
 from common import SOURCES
-from common.clustering import ClusteringSeparator, store_centroids
-from common.data import NO_AUGMENT, SONG_SETS, Excerpts, embedded_songs, embedded_tracks
-from common.evaluation import sdr
-from common.experiments.rows import RESULTS, run_rows
-from common.losses import ChimeraObjective, affinity_loss, whitened_kmeans_loss
+from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.excerpts import NO_AUGMENT, Excerpts
+from common.data.tracks import Track
+from common.evaluation.metrics import sdr
+from common.experiments.resumable import RESULTS, run_rows
 from common.models.chimera import Chimera, EmbeddingBranch, MaskBranch
-from common.separation import MaskSeparator, Separator, separate
-from common.songs.dataset import generator_hash, set_hash
-from common.stft import STFT
-from common.tracks import Track
-from common.training import TrainConfig, fit
+from common.separation.any_length import separate
+from common.separation.clustering import ClusteringSeparator, store_centroids
+from common.separation.separators import MaskSeparator, Separator
+from common.signal.stft import STFT
+from common.songs.dataset import GENERATOR_VERSION, set_hash
+from common.training.config import TrainConfig
+from common.training.loop import fit
+from common.training.losses import affinity_loss, whitened_kmeans_loss
+from common.training.objectives import ChimeraObjective
 
 SONGS = {"few": 2, "many": 20}
 """How many training songs, all of the "live" set."""
@@ -124,7 +128,7 @@ def main() -> None:
     """Fill in the rows that are missing."""
     songs = embedded_songs(SONG_SETS["live"])
     about = {
-        "generator_hash": generator_hash(),
+        "generator_version": GENERATOR_VERSION,
         "test_hash": set_hash(songs, "test"),
         "songs": SONGS,
         "steps": CONFIG.steps,

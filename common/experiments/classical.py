@@ -12,12 +12,15 @@ import torch
 
 from common.classical.nmf import SupervisedNMF
 from common.classical.table import METHODS
-from common.data import SONG_SETS, embedded_songs, embedded_tracks, real_excerpt
-from common.evaluation import evaluate, evaluate_track, sdr
-from common.experiments.rows import RESULTS, run_rows
-from common.separation import Separator, separate
+from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.real_music import real_excerpt
+from common.data.tracks import Track
+from common.evaluation.metrics import sdr
+from common.evaluation.per_track import evaluate, evaluate_track
+from common.experiments.resumable import RESULTS, run_rows
+from common.separation.any_length import separate
+from common.separation.separators import Separator
 from common.songs.dataset import set_hash
-from common.tracks import Track
 
 
 def vocals_anyway(separator: Separator, tracks: list[Track]) -> float:

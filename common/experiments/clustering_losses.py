@@ -16,17 +16,26 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from common.clustering import N_POINTS, cluster_masks, kmeans, loud_points, store_centroids
-from common.data import SONG_SETS, Excerpts, embedded_songs, embedded_tracks
-from common.evaluation import sdr
-from common.experiments.rows import RESULTS, run_rows
-from common.losses import ClusteringObjective, affinity_loss, whitened_kmeans_loss
-from common.masks import apply_mask
+from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.excerpts import Excerpts
+from common.data.tracks import Track
+from common.evaluation.metrics import sdr
+from common.experiments.resumable import RESULTS, run_rows
 from common.models.deep_clustering import DeepClustering
-from common.recipes import BENCH_STFT
-from common.songs.dataset import generator_hash, set_hash
-from common.tracks import Track
-from common.training import TrainConfig, fit
+from common.recipes.recipe import BENCH_STFT
+from common.separation.clustering import (
+    N_POINTS,
+    cluster_masks,
+    kmeans,
+    loud_points,
+    store_centroids,
+)
+from common.signal.masks import apply_mask
+from common.songs.dataset import GENERATOR_VERSION, set_hash
+from common.training.config import TrainConfig
+from common.training.loop import fit
+from common.training.losses import affinity_loss, whitened_kmeans_loss
+from common.training.objectives import ClusteringObjective
 
 LOSSES = {"affinity": affinity_loss, "whitened k-means": whitened_kmeans_loss}
 HARDNESSES = (1.0, 2.0, 4.0, 8.0)
@@ -84,7 +93,7 @@ def main() -> None:
     """Fill in the rows that are missing."""
     songs = embedded_songs(SONG_SETS["live"])
     about = {
-        "generator_hash": generator_hash(),
+        "generator_version": GENERATOR_VERSION,
         "test_hash": set_hash(songs, "test"),
         "steps": CONFIG.steps,
         "batch_size": CONFIG.batch_size,

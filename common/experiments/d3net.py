@@ -17,19 +17,22 @@ import torch
 from torch import Tensor, nn
 
 from common import SOURCES
-from common.data import SONG_SETS, Excerpts, embedded_songs, embedded_tracks
-from common.evaluation import bleeding, sdr
-from common.experiments.rows import RESULTS, run_rows
-from common.losses import PhaseSensitiveObjective
+from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.excerpts import Excerpts
+from common.data.tracks import Track
+from common.evaluation.metrics import bleeding, sdr
+from common.experiments.resumable import RESULTS, run_rows
 from common.models.d3_blocks import D2Block, NormConv
 from common.models.d3_sizes import BandSize
 from common.models.d3net import D3Net
 from common.models.unet import PerSource
-from common.recipes import BENCH_STFT
-from common.separation import MaskSeparator, separate
-from common.songs.dataset import generator_hash, set_hash
-from common.tracks import Track
-from common.training import TrainConfig, fit
+from common.recipes.recipe import BENCH_STFT
+from common.separation.any_length import separate
+from common.separation.separators import MaskSeparator
+from common.songs.dataset import GENERATOR_VERSION, set_hash
+from common.training.config import TrainConfig
+from common.training.loop import fit
+from common.training.objectives import PhaseSensitiveObjective
 
 CONFIG = {"steps": 100, "batch_size": 4, "learning_rate": 5e-3}
 SECONDS = 1.0
@@ -168,7 +171,7 @@ def measure(key: dict) -> dict:
 def main() -> None:
     """Fill in the rows that are missing."""
     about = {
-        "generator_hash": generator_hash(),
+        "generator_version": GENERATOR_VERSION,
         "test_hash": set_hash(embedded_songs(SONG_SETS["live"]), "test"),
         "config": CONFIG,
         "seconds_per_excerpt": SECONDS,

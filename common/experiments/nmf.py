@@ -14,19 +14,14 @@ import torch
 from torch import Tensor
 
 from common import SOURCES
-from common.classical.nmf import (
-    DICTIONARIES,
-    SupervisedNMF,
-    beta_divergence,
-    nmf,
-    sounding_frames,
-)
-from common.data import SONG_SETS, SongSet, embedded_songs, embedded_tracks, load_tracks
-from common.evaluation import evaluate
-from common.experiments.rows import RESULTS, run_rows
-from common.files import write_json, write_tensors
-from common.songs.dataset import generator_hash
-from common.stft import STFT
+from common.classical.nmf import DICTIONARIES, SupervisedNMF, beta_divergence, nmf, sounding_frames
+from common.data.embedded import SONG_SETS, SongSet, embedded_songs, embedded_tracks
+from common.data.musdb_folder import load_tracks
+from common.evaluation.per_track import evaluate
+from common.experiments.resumable import RESULTS, run_rows
+from common.signal.stft import STFT
+from common.songs.dataset import GENERATOR_VERSION
+from common.support.files import write_json, write_tensors
 
 VALIDATION = SongSet(n_train=10, n_test=0, seconds=12.0, seed=2)
 """Songs on which the rows are compared."""
@@ -81,7 +76,7 @@ def measure(key: dict) -> dict:
 def main() -> None:
     """Fill in the rows that are missing, and write the dictionaries that were chosen."""
     about = {
-        "generator_hash": generator_hash(),
+        "generator_version": GENERATOR_VERSION,
         "training_songs": len(embedded_tracks("train", songs=SONG_SETS["live"])),
         "validation_songs": VALIDATION.n_train,
     }

@@ -20,16 +20,19 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from common import SOURCES
-from common.data import SONG_SETS, Excerpts, embedded_songs, embedded_tracks, real_excerpt
-from common.evaluation import evaluate, evaluate_track
-from common.experiments.rows import RESULTS, run_rows
-from common.losses import PhaseSensitiveObjective
+from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.excerpts import Excerpts
+from common.data.real_music import real_excerpt
+from common.data.tracks import Track
+from common.evaluation.per_track import evaluate, evaluate_track
+from common.experiments.resumable import RESULTS, run_rows
 from common.models.open_unmix import OpenUnmix, scale_input
-from common.recipes import BENCH_STFT
-from common.separation import MaskSeparator
-from common.songs.dataset import generator_hash, set_hash
-from common.tracks import Track
-from common.training import TrainConfig, fit
+from common.recipes.recipe import BENCH_STFT
+from common.separation.separators import MaskSeparator
+from common.songs.dataset import GENERATOR_VERSION, set_hash
+from common.training.config import TrainConfig
+from common.training.loop import fit
+from common.training.objectives import PhaseSensitiveObjective
 
 
 class Ablated(OpenUnmix):
@@ -144,7 +147,7 @@ def measure(key: dict) -> dict:
 def facts() -> dict:
     """What holds for the songs of every row."""
     return {
-        "generator_hash": generator_hash(),
+        "generator_version": GENERATOR_VERSION,
         "test_hash": set_hash(embedded_songs(SONG_SETS["live"]), "test"),
         "hardware": platform.machine(),
     }

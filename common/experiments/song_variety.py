@@ -13,16 +13,21 @@ from dataclasses import replace
 import torch
 
 from common import SAMPLE_RATE, SOURCES
-from common.data import Augment, Excerpts, data_home, load_tracks, real_excerpt
-from common.evaluation import sdr
-from common.experiments.rows import RESULTS, run_rows
-from common.losses import PhaseSensitiveObjective
+from common.data.embedded import data_home
+from common.data.excerpts import Augment, Excerpts
+from common.data.musdb_folder import load_tracks
+from common.data.real_music import real_excerpt
+from common.evaluation.metrics import sdr
+from common.experiments.resumable import RESULTS, run_rows
 from common.models.mask_inference import MaskInference
-from common.recipes import BENCH_STFT
-from common.separation import MaskSeparator, separate
-from common.songs.dataset import generator_hash, write_set
-from common.songs.score import Variety
-from common.training import TrainConfig, fit
+from common.recipes.recipe import BENCH_STFT
+from common.separation.any_length import separate
+from common.separation.separators import MaskSeparator
+from common.songs.dataset import GENERATOR_VERSION, write_set
+from common.songs.writing.score import Variety
+from common.training.config import TrainConfig
+from common.training.loop import fit
+from common.training.objectives import PhaseSensitiveObjective
 
 PLAIN = Variety(styles=False, timbres=False, voices=False, effects=False, mixes=False)
 STEPS = ["styles", "timbres", "voices", "effects", "mixes"]
@@ -44,7 +49,7 @@ def varieties() -> dict[str, Variety]:
 def measure(key: dict) -> dict:
     """Train on one generator from one seed; the SDR of every stem of the real excerpt in dB."""
     variety = varieties()[key["generator"]]
-    name = f"variety-{generator_hash()}-{key['generator'].replace(' ', '')}"
+    name = f"variety-v{GENERATOR_VERSION}-{key['generator'].replace(' ', '')}"
     root = write_set(
         data_home() / name, N_SONGS, 0, SECONDS, SONG_SEED, SAMPLE_RATE, variety=variety
     )
@@ -67,7 +72,7 @@ def measure(key: dict) -> dict:
 def main() -> None:
     """Fill in the rows that are missing."""
     about = {
-        "generator_hash": generator_hash(),
+        "generator_version": GENERATOR_VERSION,
         "songs": N_SONGS,
         "seconds": SECONDS,
         "steps": CONFIG.steps,

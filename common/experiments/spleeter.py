@@ -15,17 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from common import SOURCES
-from common.data import SONG_SETS, Excerpts, embedded_songs, embedded_tracks
+from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.excerpts import Excerpts
+from common.data.tracks import Track
 from common.experiments.open_unmix import OneSided
-from common.experiments.rows import RESULTS, mean_sdr, run_rows
-from common.losses import PhaseSensitiveObjective
+from common.experiments.resumable import RESULTS, mean_sdr, run_rows
 from common.models.spleeter import RatioMasks, SpleeterNet
 from common.models.unet import PerSource
-from common.recipes import BENCH_STFT
-from common.separation import MaskSeparator
-from common.songs.dataset import generator_hash, set_hash
-from common.tracks import Track
-from common.training import TrainConfig, fit
+from common.recipes.recipe import BENCH_STFT
+from common.separation.separators import MaskSeparator
+from common.songs.dataset import GENERATOR_VERSION, set_hash
+from common.training.config import TrainConfig
+from common.training.loop import fit
+from common.training.objectives import PhaseSensitiveObjective
 
 SIZE = {
     "channels": (6, 12, 16, 24, 32),
@@ -107,7 +109,7 @@ def measure(key: dict) -> dict:
 def main() -> None:
     """Fill in the rows that are missing."""
     about = {
-        "generator_hash": generator_hash(),
+        "generator_version": GENERATOR_VERSION,
         "test_hash": set_hash(embedded_songs(SONG_SETS["live"], n_train=0), "test"),
         "tracks": N_TRACKS,
         "net": {**SIZE, "channels": list(SIZE["channels"])},

@@ -23,17 +23,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common import SOURCES
-from common.activity import (
-    ActivityObjective,
-    active_frames,
-    area_under_curve,
-    note_gate,
-    with_gate,
-)
-from common.data import SONG_SETS, Excerpts, embedded_songs
-from common.evaluation import bleeding, sdr
-from common.experiments.rows import RESULTS, run_rows
-from common.losses import PhaseSensitiveObjective
+from common.data.activity import active_frames, note_gate, with_gate
+from common.data.embedded import SONG_SETS, embedded_songs
+from common.data.excerpts import Excerpts
+from common.data.musdb_folder import load_tracks
+from common.data.tracks import Track
+from common.evaluation.metrics import area_under_curve, bleeding, sdr
+from common.experiments.resumable import RESULTS, run_rows
 from common.models.chimera import MaskBranch
 from common.models.mask_inference import MaskInference
 from common.models.unet import Patchwise, PerSource, UNet
@@ -46,12 +42,13 @@ from common.models.unet_variants import (
     SharedMasks,
     SoftmaxUNet,
 )
-from common.musdb_folder import load_tracks
-from common.separation import MaskSeparator, separate
-from common.songs.dataset import generator_hash, set_hash
-from common.stft import STFT
-from common.tracks import Track
-from common.training import TrainConfig, fit
+from common.separation.any_length import separate
+from common.separation.separators import MaskSeparator
+from common.signal.stft import STFT
+from common.songs.dataset import GENERATOR_VERSION, set_hash
+from common.training.config import TrainConfig
+from common.training.loop import fit
+from common.training.objectives import ActivityObjective, PhaseSensitiveObjective
 
 SAMPLE_RATE = 11025
 TRANSFORM = STFT(1024, 512)
@@ -221,7 +218,7 @@ def measure(key: dict) -> dict:
 def main() -> None:
     """Fill in the rows that are missing."""
     about = {
-        "generator_hash": generator_hash(),
+        "generator_version": GENERATOR_VERSION,
         "test_hash": set_hash(embedded_songs(SONG_SETS["live"]), "test"),
         "sample_rate": SAMPLE_RATE,
         "transform": asdict(TRANSFORM),

@@ -17,15 +17,18 @@ import torch
 from torch import Tensor
 
 from common import SOURCES
-from common.data import SONG_SETS, embedded_tracks, real_excerpt
+from common.data.embedded import SONG_SETS, embedded_tracks
+from common.data.real_music import real_excerpt
+from common.data.tracks import Track
 from common.experiments.open_unmix import facts, scores
-from common.experiments.rows import RESULTS, run_rows
-from common.masks import apply_mask, wiener_mask
+from common.experiments.resumable import RESULTS, run_rows
 from common.models.spleeter import RatioMasks
-from common.recipes import BENCH_STFT, CHECKPOINTS, load
-from common.separation import MaskSeparator, WienerSeparator, separate
-from common.tracks import Track
-from common.wiener import wiener_filter
+from common.recipes.checkpoints import CHECKPOINTS, load
+from common.recipes.recipe import BENCH_STFT
+from common.separation.any_length import separate
+from common.separation.separators import MaskSeparator, WienerSeparator
+from common.signal.masks import apply_mask, wiener_mask
+from common.signal.wiener import wiener_filter
 
 
 @dataclass(frozen=True)

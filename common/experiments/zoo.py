@@ -22,13 +22,16 @@ from pathlib import Path
 
 import torch
 
-from common.bounds import BOUNDS
-from common.data import SONG_SETS, embedded_songs, embedded_tracks, real_excerpt
-from common.evaluation import evaluate, evaluate_track
-from common.files import write_json
-from common.recipes import CHECKPOINTS, RECIPES, load, train
-from common.separation import separate
-from common.songs.dataset import generator_hash, set_hash
+from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.real_music import real_excerpt
+from common.evaluation.oracles import BOUNDS
+from common.evaluation.per_track import evaluate, evaluate_track
+from common.recipes.checkpoints import CHECKPOINTS, load
+from common.recipes.table import RECIPES
+from common.recipes.training import train
+from common.separation.any_length import separate
+from common.songs.dataset import GENERATOR_VERSION, set_hash
+from common.support.files import write_json
 
 COMPARED = ("mixture", "static-filter", "ideal-ratio-mask")
 """The bounds that a model card shows beside the model."""
@@ -108,7 +111,7 @@ def make_card(name: str, weights: Path, seconds: float) -> dict:
         "songs": asdict(made.songs),
         "seconds_per_excerpt": made.seconds,
         "augment": asdict(made.augment),
-        "generator_hash": generator_hash(),
+        "generator_version": GENERATOR_VERSION,
         "trained_on_generator": json.loads(songs.read_text(encoding="utf-8"))["generator"],
         "test_hash": set_hash(embedded_songs(SONG_SETS["live"], n_train=0), "test"),
         "validation": history["validation"],

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from common.stft import STFT
+from common.signal.stft import STFT
 
 
 class OpenUnmix(nn.Module):

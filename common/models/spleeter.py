@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.masks import EPSILON, apply_mask
+from common.signal.masks import EPSILON, apply_mask
 
 
 class HalvingBlock(nn.Module):

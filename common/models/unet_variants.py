@@ -14,14 +14,8 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.masks import EPSILON
-from common.models.unet import (
-    EncoderBlock,
-    UNet,
-    from_pictures,
-    to_pictures,
-    way_up,
-)
+from common.models.unet import EncoderBlock, UNet, from_pictures, to_pictures, way_up
+from common.signal.masks import EPSILON
 
 
 class LightSkip(nn.Module):

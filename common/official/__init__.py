@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from common.errors import UsageError
-from common.separation import Separator
+from common.separation.separators import Separator
+from common.support.errors import UsageError
 
 LOADERS = {"open-unmix": "open_unmix", "spleeter": "spleeter"}
 """Model name → the module here whose `load(path)` makes a separator from its published files."""

@@ -13,12 +13,12 @@ from pathlib import Path
 from torch import Tensor
 
 from common import SOURCES
-from common.errors import UsageError
 from common.models.open_unmix import OpenUnmix
 from common.models.unet import PerSource
 from common.official.weights import SUFFIXES, one_of, read_weights
-from common.separation import WienerSeparator
-from common.stft import STFT
+from common.separation.separators import WienerSeparator
+from common.signal.stft import STFT
+from common.support.errors import UsageError
 
 SAMPLE_RATE = 44100
 """What the published nets were trained at, where a file does not say."""

@@ -21,13 +21,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from common.errors import UsageError
-from common.files import check_place, write_tensors
 from common.models.spleeter import RatioMasks, SpleeterNet
 from common.models.unet import PerSource
 from common.official.weights import read_weights
-from common.separation import MaskSeparator
-from common.stft import STFT
+from common.separation.separators import MaskSeparator
+from common.signal.stft import STFT
+from common.support.errors import UsageError
+from common.support.files import check_place, write_tensors
 
 SOURCES_OF = {2: ("vocals", "accompaniment"), 4: ("vocals", "drums", "bass", "other")}
 """The stems of the published models, in the order in which their layers are numbered."""

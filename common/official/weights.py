@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from common.errors import UsageError
+from common.support.errors import UsageError
 
 PICKLED = (".pth", ".pt", ".th", ".ckpt")
 """Files of `torch.save`: pickles, of which only plain tensors are taken."""

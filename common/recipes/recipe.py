@@ -9,11 +9,12 @@ from functools import partial
 from torch import Tensor, nn
 
 from common import SAMPLE_RATE
-from common.data import Augment, Excerpts, SongSet
-from common.losses import MaskObjective
-from common.separation import MaskSeparator, Separator
-from common.stft import STFT
-from common.training import TrainConfig
+from common.data.embedded import SongSet
+from common.data.excerpts import Augment, Excerpts
+from common.separation.separators import MaskSeparator, Separator
+from common.signal.stft import STFT
+from common.training.config import TrainConfig
+from common.training.objectives import MaskObjective
 
 BENCH_STFT = STFT(n_fft=2048, hop_length=512)
 """The transform of the book's mask nets: windows of 93 ms at 22,050 Hz."""

@@ -7,14 +7,14 @@ from functools import partial
 from torch import nn
 
 from common import SOURCES
-from common.data import SONG_SETS
-from common.losses import PhaseSensitiveObjective
+from common.data.embedded import SONG_SETS
 from common.models.spleeter import RatioMasks, SpleeterNet
 from common.models.unet import PerSource
 from common.recipes.recipe import Recipe, mask_net
-from common.separation import MaskSeparator
-from common.stft import STFT
-from common.training import TrainConfig
+from common.separation.separators import MaskSeparator
+from common.signal.stft import STFT
+from common.training.config import TrainConfig
+from common.training.objectives import PhaseSensitiveObjective
 
 
 def spleeter_nets(**size: object) -> PerSource:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from . import drumsynth, mixdown, sampler
-from .desk import draw_desk, draw_strip
-from .score import Part, Song
-from .voice import sing, voice
+from common.songs.mixing import mixdown
+from common.songs.mixing.mix_settings import draw_desk, draw_strip
+from common.songs.sound import drumsynth, sampler
+from common.songs.sound.voice import sing, voice
+from common.songs.writing.score import Part, Song
 
 RATE = sampler.RATE
 STEMS = ("drums", "bass", "other", "vocals")

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from .compose import song_json, to_midi
-from .render import STEMS, render
-from .score import Song
+from common.songs.render import STEMS, render
+from common.songs.writing.compose import song_json, to_midi
+from common.songs.writing.score import Song
 
 FILES = (*(f"{stem}.wav" for stem in ("mixture", *STEMS)), "notes.mid", "song.json")
 UNFINISHED = ".unfinished-"

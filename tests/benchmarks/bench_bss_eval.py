@@ -16,7 +16,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from common.bss_eval import bss_eval  # noqa: E402
+from common.evaluation.bss_eval import bss_eval  # noqa: E402
 
 
 def coloured_noise(n_signals: int, length: int, generator: torch.Generator) -> torch.Tensor:

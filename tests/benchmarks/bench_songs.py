@@ -10,8 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from common.songs.compose import compose  # noqa: E402
 from common.songs.render import render  # noqa: E402
+from common.songs.writing.compose import compose  # noqa: E402
 
 SECONDS = 24.0
 

@@ -1,0 +1,33 @@
+"""What nets learn from: tracks, folders in MUSDB18 layout, the embedded songs, random excerpts."""
+
+from common.data.embedded import (
+    SONG_SETS,
+    SongSet,
+    data_home,
+    embedded_songs,
+    embedded_tracks,
+    render_rest,
+    songs_folder,
+)
+from common.data.excerpts import NO_AUGMENT, Augment, Excerpts
+from common.data.musdb_folder import VALID_EVERY, TrackOnDisk, load_tracks
+from common.data.real_music import real_excerpt
+from common.data.tracks import Track
+
+__all__ = [
+    "Augment",
+    "Excerpts",
+    "NO_AUGMENT",
+    "SONG_SETS",
+    "SongSet",
+    "Track",
+    "TrackOnDisk",
+    "VALID_EVERY",
+    "data_home",
+    "embedded_songs",
+    "embedded_tracks",
+    "load_tracks",
+    "real_excerpt",
+    "render_rest",
+    "songs_folder",
+]

@@ -1,0 +1,108 @@
+"""The songs that the book composes, rendered on first use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import SAMPLE_RATE
+from common.data.musdb_folder import VALID_EVERY, load_tracks
+from common.data.tracks import Track
+from common.support.scale import scale
+
+
+def data_home() -> Path:
+    """Where rendered songs are kept: `COMMON_DATA`, or the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "take-music-apart"
+    return Path(os.environ.get("COMMON_DATA", default))
+
+
+@dataclass(frozen=True)
+class SongSet:
+    """A set of embedded songs: how many, how long, from which seed, at which rate."""
+
+    n_train: int
+    n_test: int
+    seconds: float
+    seed: int = 0
+    sample_rate: int = SAMPLE_RATE
+
+
+SONG_SETS = {
+    "smoke": SongSet(n_train=6, n_test=2, seconds=8.0),
+    "live": SongSet(n_train=24, n_test=8, seconds=24.0),
+    "zoo": SongSet(n_train=360, n_test=0, seconds=24.0, seed=1),
+}
+"""The sets by scale. Only "live" has a test split that counts; "zoo" learns from other songs."""
+
+
+def songs_folder(songs: SongSet) -> Path:
+    """Where a set of embedded songs lies, whether or not it has been rendered."""
+    from common.songs.dataset import GENERATOR_VERSION
+
+    name = f"songs-v{GENERATOR_VERSION}-{songs.seconds:g}s-seed{songs.seed}-{songs.sample_rate}hz"
+    return data_home() / name
+
+
+def embedded_songs(
+    songs: SongSet | None = None, n_train: int | None = None, n_test: int | None = None
+) -> Path:
+    """Folder of the embedded songs, rendered on first use; by default the set of this scale.
+
+    `n_train` and `n_test` ask for the first so many songs only, for those who cannot wait. The
+    folder's name holds the generator's version: another sound, another folder.
+    """
+    from common.songs.dataset import write_set
+
+    songs = songs or SONG_SETS[scale()]
+    counts = {
+        "n_train": songs.n_train if n_train is None else n_train,
+        "n_test": songs.n_test if n_test is None else n_test,
+    }
+    return write_set(
+        songs_folder(songs),
+        **counts,
+        seconds=songs.seconds,
+        seed=songs.seed,
+        sample_rate=songs.sample_rate,
+    )
+
+
+def render_rest() -> subprocess.Popen | None:
+    """Render this scale's songs in a process of its own, so that a reader can read on meanwhile.
+
+    Songs that are there can be read at once; whoever asks for others waits for them. Returns the
+    process, or None where nothing is missing.
+    """
+    from common.songs.dataset import missing_tracks
+
+    songs = SONG_SETS[scale()]
+    counts = {"train": songs.n_train, "test": songs.n_test}
+    if not missing_tracks(songs_folder(songs), counts, songs.seconds, songs.seed):
+        return None
+    code = "from common.data import embedded_songs; embedded_songs()"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, "-c", code], **quiet)
+
+
+def embedded_tracks(
+    split: str, limit: int | None = None, songs: SongSet | None = None
+) -> list[Track]:
+    """Tracks of the embedded songs in memory: "train", "valid" or "test" of this scale's set.
+
+    Asking for test tracks, or for the first few training tracks, renders no more than those.
+    """
+    songs = songs or SONG_SETS[scale()]
+    if split == "test":
+        root = embedded_songs(songs, n_train=0, n_test=limit)
+    elif split == "train" and limit is not None:
+        # Every sixth training track serves validation, so `limit` others lie in a few more.
+        root = embedded_songs(
+            songs, min(limit + (limit - 1) // (VALID_EVERY - 1), songs.n_train), 0
+        )
+    else:
+        root = embedded_songs(songs, n_test=0)
+    return load_tracks(root, split, songs.sample_rate, limit=limit)

@@ -1,0 +1,81 @@
+"""Random excerpts of tracks: what nets learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from common.data.musdb_folder import TrackOnDisk
+from common.data.tracks import Track
+from common.support.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What `Excerpts` changes at random to make new music out of old.
+
+    remix: chance that an excerpt takes every stem from another song and place;
+    gain: lowest and highest gain per stem in dB; swap_channels: exchange left and right;
+    flip_polarity: turn the waveform upside down. Uhlich et al. 2017.
+    """
+
+    remix: float = 0.5
+    gain: tuple[float, float] = (-6.0, 3.0)
+    swap_channels: bool = True
+    flip_polarity: bool = True
+
+
+NO_AUGMENT = Augment(remix=0.0, gain=(0.0, 0.0), swap_channels=False, flip_polarity=False)
+"""Excerpts as they were recorded."""
+
+
+@dataclass(frozen=True, eq=False)
+class Excerpts(Dataset):
+    """Random excerpts of tracks, in memory (fast) or on disk.
+
+    Item i is `(mixture (c, t), sources (s, c, t))`. It depends on `(seed, i)` alone, so training
+    that stops and resumes at item i sees what it would have seen. Any i ≥ 0 is legal. With
+    `n_channels` 1 an item keeps one channel: half the work for nets that separate each by itself.
+    """
+
+    tracks: Sequence[Track | TrackOnDisk]
+    seconds: float
+    seed: int = 0
+    augment: Augment = field(default_factory=Augment)
+    n_channels: int = 2
+
+    def __post_init__(self):
+        if not self.tracks:
+            raise UsageError("there are no tracks to draw excerpts from")
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng((self.seed, index))
+        n_sources = len(self.tracks[0].source_names)
+        remix = rng.random() < self.augment.remix
+        shared = self._place(rng)
+        sources = torch.stack(
+            [self._stem(s, *(self._place(rng) if remix else shared), rng) for s in range(n_sources)]
+        )
+        return sources.sum(dim=0), sources
+
+    def _place(self, rng: np.random.Generator) -> tuple[int, float]:
+        """A track, and where in it the excerpt begins (0 its start, 1 the last possible place)."""
+        return int(rng.integers(len(self.tracks))), float(rng.random())
+
+    def _stem(self, source: int, track: int, where: float, rng: np.random.Generator) -> Tensor:
+        """One stem of one excerpt, `(c, t)`, padded with silence where the track is shorter."""
+        n_samples = round(self.seconds * self.tracks[track].sample_rate)
+        first = round(where * max(self.tracks[track].n_samples - n_samples, 0))
+        audio = self.tracks[track].read(source, first, n_samples)
+        audio = torch.nn.functional.pad(audio, (0, n_samples - audio.shape[-1]))
+        gain = 10 ** (rng.uniform(*self.augment.gain) / 20)
+        if self.augment.flip_polarity and rng.random() < 0.5:
+            gain = -gain
+        if self.augment.swap_channels and rng.random() < 0.5:
+            audio = audio.flip(0)
+        return audio[: self.n_channels] * gain

@@ -1,0 +1,77 @@
+"""Measured results on disk, and how sure a median over few tracks is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.support.errors import UsageError
+from common.support.files import write_json
+
+
+def save_results(results: dict, path: str | Path) -> Path:
+    """Write results as JSON, whole or not at all; NaN and infinity are refused with ValueError."""
+    return write_json(Path(path), results)
+
+
+def load_results(path: str | Path) -> dict:
+    """Read what `save_results` wrote; raises UsageError when the file is missing or no results."""
+    try:
+        results = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} holds no results ({error})") from error
+    if not isinstance(results, dict) or not {"model", "sources", "tracks"} <= results.keys():
+        raise UsageError(f"{path} holds no results: model, sources and tracks are missing")
+    return results
+
+
+def median(values: Sequence[float | None]) -> float | None:
+    """Median of the values that exist; None if there is none."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+def bootstrap_interval(
+    values: Sequence[float | None], n: int = 1000, seed: int = 0
+) -> list[float] | None:
+    """Bounds between which 95 % of the medians lie if the tracks are drawn again and again.
+
+    values: one per track, None where there is none; n: how many times tracks are drawn, with
+    replacement, as many as there are. None without any value. Efron 1979.
+    """
+    known = np.array([value for value in values if value is not None])
+    if not len(known):
+        return None
+    draws = np.random.default_rng(seed).integers(len(known), size=(n, len(known)))
+    low, high = np.percentile(np.median(known[draws], axis=1), [2.5, 97.5])
+    return [float(low), float(high)]
+
+
+def compare(results: dict, others: dict, metric: str = "sdr") -> dict[str, dict]:
+    """By how much one model differs from another on the tracks that both were measured on.
+
+    Per shared source: the median over tracks of the difference (`results` less `others`, in the
+    metric's unit), its bootstrap interval, and the number of tracks. Pairing by track is far
+    sharper than comparing two medians, since tracks differ more than models do. Raises UsageError
+    when no track or no source is shared.
+    """
+    by_name = {track["name"]: track for track in others["tracks"]}
+    pairs = [
+        (track, by_name[track["name"]]) for track in results["tracks"] if track["name"] in by_name
+    ]
+    shared = [source for source in results["sources"] if source in others["sources"]]
+    if not pairs or not shared:
+        raise UsageError(f"{results['model']} and {others['model']} share no track or no source")
+    compared = {}
+    for source in shared:
+        values = [(one[metric][source], other[metric][source]) for one, other in pairs]
+        differences = [a - b for a, b in values if a is not None and b is not None]
+        compared[source] = {
+            "difference": median(differences),
+            "interval": bootstrap_interval(differences),
+            "tracks": len(differences),
+        }
+    return compared

@@ -1,0 +1,43 @@
+"""What experiments share: rows that appear one by one, so that they can stop and go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from common import SOURCES
+from common.data.tracks import Track
+from common.evaluation.metrics import sdr
+from common.separation.any_length import separate
+from common.separation.separators import Separator
+from common.support.files import write_json
+
+RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
+"""Where the book's plots and tables find their numbers."""
+
+
+def run_rows(
+    path: Path, about: dict, keys: list[dict], measure: Callable[[dict], dict]
+) -> list[dict]:
+    """Measure every row of `keys` that `path` does not hold yet; write the file after each.
+
+    A row is its key and what `measure(key)` returns. Rows measured under another `about` (the
+    facts that hold for all of them) are thrown away, not mixed in.
+    """
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    rows = found.get("rows", []) if found.get("about") == about else []
+    for key in tqdm(keys, desc=path.stem):
+        if not any(key.items() <= row.items() for row in rows):
+            rows = [*rows, key | measure(key)]
+            write_json(path, {"about": about, "rows": rows})
+    return rows
+
+
+def mean_sdr(separator: Separator, tracks: Sequence[Track]) -> dict[str, float]:
+    """SDR of every stem in dB, averaged over the tracks in which it sounds."""
+    ratios = [sdr(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
+    return dict(zip(SOURCES, torch.stack(ratios).nanmean(dim=0).tolist(), strict=True))

@@ -1,0 +1,44 @@
+"""One table: which net, objective, data and training make a model, at every scale."""
+
+from __future__ import annotations
+
+import difflib
+
+import torch
+
+from common.recipes.clustering import CHIMERA, DEEP_CLUSTERING
+from common.recipes.d3net import D3NET
+from common.recipes.mask_inference import MASK_INFERENCE
+from common.recipes.open_unmix import OPEN_UNMIX
+from common.recipes.recipe import Recipe
+from common.recipes.spleeter import SPLEETER
+from common.recipes.unet import UNET
+from common.support.errors import UsageError
+
+RECIPES: dict[str, dict[str, Recipe]] = {
+    "mask-inference": MASK_INFERENCE,
+    "deep-clustering": DEEP_CLUSTERING,
+    "chimera": CHIMERA,
+    "unet": UNET,
+    "spleeter": SPLEETER,
+    "open-unmix": OPEN_UNMIX,
+    "d3net": D3NET,
+}
+"""Model name → scale → recipe; "live-gpu" is what the live scale becomes on a GPU."""
+
+
+def recipe(name: str, scale: str) -> Recipe:
+    """The recipe of a model at a scale. Raises UsageError for an unknown name, with the nearest."""
+    if name not in RECIPES:
+        raise unknown_model(name, RECIPES)
+    table = RECIPES[name]
+    if scale == "live" and torch.cuda.is_available():
+        scale = "live-gpu"
+    return table[scale]
+
+
+def unknown_model(name: str, known: dict[str, object] | list[str]) -> UsageError:
+    """The error for a model that does not exist, naming the one that was probably meant."""
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(sorted(known))}"
+    return UsageError(f"there is no model {name!r}; {hint}")

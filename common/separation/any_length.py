@@ -1,0 +1,80 @@
+"""Separate music of any length, rate and channel count, in memory or from file to files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from common.separation.overlap_add import Plan, after_listening, stream
+from common.separation.separators import Separator
+from common.signal.recordings import StemWriter, open_recording
+
+
+def separate(
+    separator: Separator, mixture: Tensor, sample_rate: int, say: Callable[[str], None] = print
+) -> Tensor:
+    """Separate a recording of any length, rate and channel count.
+
+    mixture: (c, t) → stems: (s, c, t), with exactly the input's channels and length.
+    `say` is told when memory runs short. Raises UsageError for NaN or infinite samples.
+    """
+
+    def attempt(segment: float, device: torch.device) -> Tensor:
+        plan = Plan.make(segment, sample_rate, separator.sample_rate)
+        ready = after_listening(separator, iter([mixture]), plan, device)
+        return torch.cat(list(stream(ready, iter([mixture]), plan, device)), dim=-1)
+
+    return with_enough_memory(separator, attempt, say)
+
+
+def separate_file(
+    separator: Separator, path: Path, out: Path, say: Callable[[str], None] = print
+) -> dict[str, Path]:
+    """Separate an audio file into `out/<file stem>/<source>.wav`; returns the paths by source.
+
+    Rate, channels and length are the input's; samples are 32-bit floats, so that loud stems do
+    not clip. Works in blocks: memory does not grow with length. The stems appear when all are
+    whole. Raises UsageError for a file that cannot be read or holds NaN or infinite samples.
+    """
+
+    def attempt(segment: float, device: torch.device) -> dict[str, Path]:
+        with open_recording(path) as recording:
+            plan = Plan.make(segment, recording.sample_rate, separator.sample_rate)
+            n_segments = max(-(-(recording.n_samples - plan.overlap) // plan.hop), 1)
+            ready = after_listening(separator, recording.blocks(), plan, device)
+            with StemWriter(out / path.stem, separator.sources, recording) as writer:
+                pieces = stream(ready, recording.blocks(), plan, device)
+                for piece in tqdm(pieces, path.name, n_segments, unit="segment", leave=False):
+                    writer.write(piece)
+            return writer.paths
+
+    return with_enough_memory(separator, attempt, say)
+
+
+def with_enough_memory(
+    separator: Separator,
+    attempt: Callable[[float, torch.device], object],
+    say: Callable[[str], None],
+):
+    """Call `attempt(segment, device)`; on a full GPU halve the segment twice, then use the CPU."""
+    device = device_of(separator)
+    for segment in (separator.segment, separator.segment / 2, separator.segment / 4):
+        try:
+            return attempt(segment, device)
+        except torch.cuda.OutOfMemoryError:
+            say(f"segments of {segment:g} s do not fit into the memory of {device}: trying less")
+            torch.cuda.empty_cache()
+    say("separating on the CPU instead")
+    if isinstance(separator, nn.Module):
+        separator.cpu()
+    return attempt(separator.segment, torch.device("cpu"))
+
+
+def device_of(separator: Separator) -> torch.device:
+    """Where the separator's weights lie; the CPU for one without weights."""
+    weights = separator.parameters() if isinstance(separator, nn.Module) else ()
+    return next((weight.device for weight in weights), torch.device("cpu"))

@@ -1,0 +1,140 @@
+"""Overlap-add: a recording in overlapping segments, separated one by one and cross-faded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import gcd
+
+import torch
+from torch import Tensor, nn
+
+from common.separation.separators import Separator
+from common.signal.resampling import match_channels, resample
+from common.signal.stft import STFT
+from common.support.errors import UsageError
+
+OVERLAP = 0.25
+"""How much of a segment is shared with the next one, and cross-faded."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a recording is cut: segment and hop in samples of the recording's own rate.
+
+    Both are multiples of `unit`, the shortest stretch that is a whole number of samples at the
+    recording's rate and at the separator's, so that resampled segments stay in step.
+    """
+
+    sample_rate: int
+    net_rate: int
+    segment: int
+    hop: int
+
+    @classmethod
+    def make(cls, segment: float, sample_rate: int, net_rate: int) -> Plan:
+        unit = sample_rate // gcd(sample_rate, net_rate)
+        hop = max(round(segment * (1 - OVERLAP) * sample_rate / unit), 1) * unit
+        overlap = max(round(segment * OVERLAP * sample_rate / unit), 1) * unit
+        return cls(sample_rate, net_rate, hop + overlap, hop)
+
+    @property
+    def overlap(self) -> int:
+        return self.segment - self.hop
+
+
+def stream(
+    separator: Separator, blocks: Iterator[Tensor], plan: Plan, device: torch.device
+) -> Iterator[Tensor]:
+    """Separate a recording that arrives in blocks `(c, t)` of any length; yields `(s, c, t)`.
+
+    Neighbouring segments overlap and are cross-faded along a line, so their weights add up to
+    one everywhere. Only one segment is held at a time: memory does not grow with length.
+    """
+    fade = (torch.arange(plan.overlap) + 0.5) / plan.overlap
+    tail = None
+    for segment, is_last in segments(blocks, plan):
+        stems = separate_segment(separator, segment, plan, device)
+        if tail is not None:
+            stems[..., : plan.overlap] = tail * (1 - fade) + stems[..., : plan.overlap] * fade
+        if is_last:
+            yield stems
+        else:
+            yield stems[..., : plan.hop]
+            tail = stems[..., plan.hop :]
+
+
+def after_listening(
+    separator: Separator, blocks: Iterator[Tensor], plan: Plan, device: torch.device
+) -> Separator:
+    """The separator, after it has heard the whole recording once if it has a method `listen`."""
+    if not hasattr(separator, "listen"):
+        return separator
+    heard = (net_input(separator, segment, plan)[1] for segment, _ in segments(blocks, plan))
+    return separator.listen(audio.to(device) for audio in heard)
+
+
+def segments(blocks: Iterator[Tensor], plan: Plan) -> Iterator[tuple[Tensor, bool]]:
+    """Cut a stream of blocks into overlapping segments; the last one may be shorter."""
+    buffer = torch.empty(0)
+    for block in blocks:
+        buffer = torch.cat([buffer, block], dim=-1)
+        while buffer.shape[-1] > plan.segment:
+            yield buffer[..., : plan.segment], False
+            buffer = buffer[..., plan.hop :]
+    yield buffer, True
+
+
+def net_input(separator: Separator, mixture: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+    """One segment `(c, t)` in groups of as many channels as the net takes, `(b, c, t)`.
+
+    Returns them at the recording's rate and at the net's.
+    """
+    if not mixture.isfinite().all():
+        raise UsageError("the recording holds NaN or infinite samples")
+    width = separator.n_channels
+    groups = torch.stack([match_channels(group, width) for group in mixture.split(width)])
+    return groups, resample(groups, plan.sample_rate, plan.net_rate)
+
+
+def separate_segment(
+    separator: Separator, mixture: Tensor, plan: Plan, device: torch.device
+) -> Tensor:
+    """Separate one segment `(c, t)` at the recording's rate → `(s, c, t)`."""
+    n_channels, n_samples = mixture.shape
+    groups, audio = net_input(separator, mixture, plan)
+    stems = separator(audio.to(device)).cpu()
+    band = resample(audio, plan.net_rate, plan.sample_rate)[..., :n_samples]
+    stems_at_rate = resample(stems, plan.net_rate, plan.sample_rate)[..., :n_samples]
+    if plan.sample_rate > plan.net_rate:
+        stems_at_rate = stems_at_rate + share_top(stems, audio, groups - band, plan)
+    return join_channels(stems_at_rate, n_channels, separator.n_channels)
+
+
+def join_channels(stems: Tensor, n_channels: int, width: int) -> Tensor:
+    """Stems of channel groups `(b, s, c, t)` → `(s, c, t)` with the recording's channels."""
+    joined = [
+        match_channels(group, n) if (n := min(width, n_channels - i * width)) < width else group
+        for i, group in enumerate(stems)
+    ]
+    return torch.cat(joined, dim=-2)
+
+
+def share_top(stems: Tensor, audio: Tensor, top: Tensor, plan: Plan) -> Tensor:
+    """Give each stem its part of what lies above the net's band.
+
+    stems: (b, s, c, t), audio: (b, c, t) at the net's rate; top: (b, c, t) at the recording's.
+    A stem's part is its share of the energy in the octave below, frame by frame; the parts of
+    several stems add up to the whole top. A single stem shares with the rest of the mixture.
+    """
+    stft = STFT(1024, 256)
+    n_sources = stems.shape[1]
+    if n_sources == 1:
+        stems = torch.cat([stems, audio[:, None] - stems], dim=1)
+    octave = stft(stems)[..., stft.n_bins // 2 :, :]
+    energy = octave.abs().square().sum(dim=(2, 3)) + 1e-12
+    # A second of smoothing would smear drums, none would flutter: average 5 frames, 60 ms.
+    energy = nn.functional.avg_pool1d(energy, 5, stride=1, padding=2, count_include_pad=False)
+    share = energy / energy.sum(dim=1, keepdim=True)
+    share = nn.functional.interpolate(share, size=top.shape[-1], mode="linear", align_corners=True)
+    return share[:, :n_sources, None] * top[:, None]

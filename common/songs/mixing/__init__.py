@@ -1,0 +1,1 @@
+"""From parts to a mix: settings, effects, rooms and the mixdown."""

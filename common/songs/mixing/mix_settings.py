@@ -1,0 +1,255 @@
+"""The settings of a mix, drawn from a song's seed: what each part goes through, and how loud it is.
+
+A `Strip` is a desk's channel strip: the settings of one part. A `Desk` holds what the whole song
+shares: its rooms, its echo time and the loudness of each stem. `mixdown` applies both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from common.songs.mixing import rooms
+from common.songs.writing.score import Part, Song
+
+RATE = 44100
+
+STEM_LEVELS = {"drums": -19.0, "bass": -20.5, "other": -20.0, "vocals": -20.0}
+"""Typical loudness of MUSDB18's stems while they play: root mean square, dB full scale."""
+
+ROLE_LEVELS = {"pad": -4.0, "arpeggio": -3.0, "double": -7.0, "harmony": -8.0, "percussion": -7.0}
+"""How far below the stem's main part these roles sit, in dB."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Settings of one part: levels in dB, frequencies in Hz, times in seconds; None is "off"."""
+
+    level: float = 0.0
+    drive: float | None = None
+    asymmetry: float = 0.0
+    cabinet: float | None = None
+    mono: bool = False
+    low_cut: float | None = None
+    high_cut: float | None = None
+    bells: tuple[tuple[float, float], ...] = ()
+    air: tuple[float, float] | None = None
+    ratio: float | None = None
+    chorus: tuple[float, float, float, float] | None = None
+    tremolo: tuple[float, float] | None = None
+    sweep: tuple[float, float] | None = None
+    pan: float = 0.0
+    width: float = 0.0
+    reverb: float | None = None
+    echo: float | None = None
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a song's parts share; each dict holds one entry per stem.
+
+    Levels in dB; ratios of the stem compressors; tilts in dB from
+    bass to treble. echo_time in seconds, wet in dB, duck from 0 to 1 with the kick's `beats`.
+    """
+
+    rooms: dict[str, rooms.Room]
+    levels: dict[str, float]
+    ratios: dict[str, float]
+    tilts: dict[str, float]
+    echo_time: float
+    wet: float
+    duck: float
+    beats: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a style is usually mixed.
+
+    drive: chance that an amplifier or a saturated bus is used, beyond the part's own; wet: dB more
+    or less reverb; hall: seconds by which its large room differs from the usual one; duck: how far
+    the kick pushes the stem `other` down, 0 to 1; drums: dB more or less drums.
+    """
+
+    drive: float = 0.0
+    wet: float = 0.0
+    hall: float = 0.0
+    duck: float = 0.0
+    drums: float = 0.0
+
+
+MANNERS = {
+    "rock": Manner(drive=0.3),
+    "pop ballad": Manner(wet=3.0, hall=0.8, drums=-1.5),
+    "funk": Manner(wet=-3.0, hall=-0.4, drums=1.0),
+    "disco": Manner(duck=0.2, drums=1.0),
+    "house": Manner(duck=0.7, drums=2.0, wet=1.0),
+    "hip hop": Manner(drive=0.15, wet=-2.0, drums=2.0),
+    "reggae": Manner(wet=1.0, hall=0.4),
+    "bossa nova": Manner(drive=-0.5, wet=-1.0, drums=-3.0),
+    "metal": Manner(drive=0.5, wet=-1.0),
+    "country": Manner(drive=-0.1, drums=-1.5),
+    "folk waltz": Manner(drive=-0.5, wet=1.0, drums=-3.0),
+    "jazz swing": Manner(drive=-0.5, hall=-0.3, drums=-2.0),
+    "drum and bass": Manner(drive=0.3, duck=0.4, drums=2.0, wet=1.0),
+    "synth pop": Manner(duck=0.3, wet=2.0, hall=0.4),
+    "blues shuffle": Manner(drive=0.2, wet=-1.0),
+    "ska punk": Manner(drive=0.3, wet=-3.0, hall=-0.4),
+}
+"""Styles that are not here, soul and latin among them, are mixed the plain way."""
+
+
+def draw_desk(song: Song, rng: np.random.Generator) -> Desk:
+    """Draw the rooms, echo and levels of a song."""
+    manner = MANNERS.get(song.style, Manner())
+    small = rooms.build(
+        RATE, rng.uniform(0.25, 0.8), rng.uniform(0.4, 0.8), rng.uniform(0.0, 0.01), rng
+    )
+    decay = max(0.7, rng.uniform(0.9, 2.4) + manner.hall)
+    large = rooms.build(RATE, decay, rng.uniform(0.25, 0.7), rng.uniform(0.01, 0.05), rng)
+    drawn = {stem: rng.uniform(-1, 1, 2) for stem in STEM_LEVELS}
+    spread = np.clip(rng.normal(0, 2.2, len(STEM_LEVELS)), -4, 4)
+    levels = {stem: STEM_LEVELS[stem] + s for stem, s in zip(STEM_LEVELS, spread, strict=True)}
+    levels["drums"] += manner.drums
+    if not song.variety.mixes:
+        levels, drawn = STEM_LEVELS, dict.fromkeys(STEM_LEVELS, (0.0, 0.0))
+    kicks = (
+        note.start
+        for part in song.parts
+        if part.stem == "drums"
+        for note in part.notes
+        if round(note.pitch) in (35, 36)
+    )
+    return Desk(
+        rooms={"drums": small, "bass": small, "other": large, "vocals": large},
+        levels=levels,
+        ratios={stem: 2.75 + 1.25 * float(a) for stem, (a, _) in drawn.items()},
+        tilts={stem: 3.0 * float(b) for stem, (_, b) in drawn.items()},
+        echo_time=float(rng.choice((0.5, 0.75, 1.0))) * 60 / song.tempo,
+        wet=manner.wet,
+        duck=manner.duck * float(rng.uniform(0.4, 1.0)),
+        beats=tuple(kicks),
+    )
+
+
+def draw_strip(part: Part, index: int, song: Song, rng: np.random.Generator) -> Strip:
+    """Draw one part's settings; `index` counts the parts of its stem."""
+    level = ROLE_LEVELS.get(part.role, 0.0)
+    if song.variety.mixes:
+        level += float(rng.uniform(-1.5, 1.5))
+    if not song.variety.effects:
+        return Strip(level=level, low_cut=30.0)
+    draw = {"drums": _drum_strip, "bass": _bass_strip, "vocals": _vocal_strip}
+    manner = MANNERS.get(song.style, Manner())
+    # Neighbouring parts sit on opposite sides.
+    side = -1.0 if (index + song.seed) % 2 else 1.0
+    strip = draw.get(part.stem, _other_strip)(part, side, manner, rng)
+    n_bells = 1 if part.stem == "other" else 2
+    bells = tuple((_octaves(rng, 120, 8000), float(rng.uniform(-5, 5))) for _ in range(n_bells))
+    pan = strip.pan if song.variety.mixes else 0.0
+    return replace(strip, level=level, bells=bells, pan=pan)
+
+
+def _octaves(rng: np.random.Generator, low: float, high: float) -> float:
+    """A frequency in Hz, each octave between low and high equally likely."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _drum_strip(part: Part, side: float, manner: Manner, rng: np.random.Generator) -> Strip:
+    percussion = part.role == "percussion"
+    chance = rng.random(4)
+    return Strip(
+        drive=float(rng.uniform(-4, 8)) if chance[0] < 0.4 + manner.drive else None,
+        ratio=float(rng.uniform(2, 5)) if chance[1] < 0.7 else None,
+        width=float(rng.uniform(0.6, 1.3)),
+        pan=0.4 * side * chance[2] if percussion else 0.0,
+        reverb=float(rng.uniform(-16, -5)),
+        echo=-20.0 if percussion and chance[3] < 0.3 else None,
+    )
+
+
+def _bass_strip(part: Part, side: float, manner: Manner, rng: np.random.Generator) -> Strip:
+    chance = rng.random(4)
+    return Strip(
+        mono=True,
+        drive=float(rng.uniform(2, 18)) if chance[0] < 0.65 + manner.drive else None,
+        asymmetry=float(rng.uniform(0, 0.3)),
+        cabinet=float(rng.uniform(2500, 5000)) if chance[1] < 0.2 + manner.drive else None,
+        air=(float(rng.uniform(400, 900)), float(rng.uniform(-14, -3)))
+        if chance[3] < 0.6
+        else None,
+        ratio=float(rng.uniform(2, 5)),
+        chorus=(0.002, float(rng.uniform(0.3, 1.0)), 0.4, 0.012) if chance[2] < 0.2 else None,
+        width=0.25,
+        pan=0.08 * (rng.random() - 0.5),
+        reverb=float(rng.uniform(-24, -12)) if rng.random() < 0.6 else None,
+    )
+
+
+def _vocal_strip(part: Part, side: float, manner: Manner, rng: np.random.Generator) -> Strip:
+    backing = part.role in ("double", "harmony")
+    chance = rng.random(3)
+    return Strip(
+        drive=float(rng.uniform(-2, 8)) if chance[0] < 0.3 + 0.5 * manner.drive else None,
+        low_cut=float(rng.uniform(70, 140)),
+        ratio=float(rng.uniform(2.5, 6)),
+        chorus=(0.0015, 0.4, 0.5, 0.018) if chance[1] < 0.25 else None,
+        width=1.0,
+        pan=side * float(rng.uniform(0.3, 0.8)) if backing else 0.0,
+        reverb=float(rng.uniform(-15, -6)),
+        echo=float(rng.uniform(-20, -11)) if chance[2] < 0.45 else None,
+    )
+
+
+def _other_strip(part: Part, side: float, manner: Manner, rng: np.random.Generator) -> Strip:
+    """Guitars get amplifiers, keyboards and synths modulation, orchestras rooms."""
+    program = part.program or 0
+    chance = rng.random(9)
+    guitar, synth = 24 <= program < 32, 80 <= program < 104 or program in (38, 39, 50, 51, 62, 63)
+    keys = program < 24
+    drive, cabinet = None, None
+    if (
+        program in (29, 30, 84)
+        or (guitar and chance[0] < 0.2 + manner.drive)
+        or (keys and chance[0] < 0.15)
+    ):
+        drive, cabinet = float(rng.uniform(4, 20)), float(rng.uniform(3200, 6000))
+    elif synth and chance[0] < 0.3 + manner.drive:
+        drive = float(rng.uniform(0, 12))
+    modulation = None
+    if chance[1] < (0.45 if guitar or synth or keys else 0.15):
+        flanger = chance[2] < 0.25
+        modulation = (
+            0.0015 if flanger else float(rng.uniform(0.0015, 0.004)),
+            float(rng.uniform(0.1, 0.4) if flanger else rng.uniform(0.3, 1.5)),
+            float(rng.uniform(0.4, 0.9)),
+            0.002 if flanger else 0.014,
+        )
+    elif chance[3] < 0.4:
+        # Doubling: two copies, slightly late and slightly out of tune, one per side.
+        modulation = (0.0035, float(rng.uniform(0.15, 0.3)), 1.0, float(rng.uniform(0.014, 0.025)))
+    quiet = part.role in ("pad", "arpeggio", "lead")
+    return Strip(
+        drive=drive,
+        asymmetry=float(rng.uniform(0, 0.2)),
+        cabinet=cabinet,
+        mono=cabinet is not None,
+        low_cut=float(rng.uniform(40, 140)),
+        high_cut=_octaves(rng, 2500, 12000) if chance[4] < 0.25 else None,
+        air=(float(rng.uniform(2000, 4000)), float(rng.uniform(-10, 2)))
+        if rng.random() < 0.6
+        else None,
+        ratio=float(rng.uniform(1.5, 4)) if chance[5] < 0.6 else None,
+        chorus=modulation,
+        tremolo=(float(rng.uniform(2, 7)), float(rng.uniform(0.2, 0.7)))
+        if chance[6] < 0.1
+        else None,
+        sweep=(float(rng.uniform(0.04, 0.3)), float(rng.uniform(400, 1500)))
+        if synth and chance[7] < 0.4
+        else None,
+        pan=side * float(rng.uniform(0.1, 0.75)) if part.role != "lead" else 0.2 * side,
+        width=float(rng.uniform(0.6, 1.3)),
+        reverb=float(rng.uniform(-18, -5)) + (2 if quiet else 0),
+        echo=float(rng.uniform(-18, -9)) if chance[8] < (0.5 if quiet else 0.15) else None,
+    )

@@ -1,0 +1,1 @@
+"""From notes to sound: sampled instruments, synthesised drums, and the singer."""

@@ -1,0 +1,59 @@
+"""When the sounds of syllables start: consonants, bursts, vowels, and phrases between pauses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.songs.sound.formants import CONSONANTS, Consonant
+from common.songs.sound.singers import Voice
+from common.songs.writing.score import Syllable
+
+PAUSE = 0.25
+"""Seconds of rest from which on the next note begins a new phrase."""
+
+
+@dataclass(frozen=True)
+class Sung:
+    """A syllable and when its parts sound, in seconds: onset, burst, voice (of the vowel), end."""
+
+    note: Syllable
+    consonant: Consonant | None
+    onset: float
+    burst: float
+    voice: float
+    end: float
+
+
+def phrases(notes: Sequence[Syllable], voice: Voice) -> list[list[Sung]]:
+    """Time the sounds of all syllables; notes apart by a PAUSE begin a new phrase.
+
+    A consonant takes its time from before the note, so that the vowel meets the beat; where the
+    note before is short it is said faster.
+    """
+    ordered = sorted(notes, key=lambda note: note.start)
+    groups: list[list[Sung]] = []
+    for i, note in enumerate(ordered):
+        consonant = CONSONANTS[note.consonant] if note.consonant else None
+        before = ordered[i - 1] if i else None
+        room = note.start if before is None else 0.5 * (note.start - before.start)
+        onset = voiced = burst = note.start
+        if consonant is not None:
+            length, lead = consonant.length * voice.crispness, consonant.lead * voice.crispness
+            pace = min(1.0, max(room / lead, 0.4), 0.6 * (note.end - note.start) / length)
+            onset = max(note.start - lead * pace, 0.0)
+            burst = onset + consonant.closure * voice.crispness * pace
+            voiced = onset + length * pace
+        end = max(note.end, voiced + 0.03)
+        sung = Sung(note, consonant, onset, burst, voiced, end)
+        if before is None or note.start - before.end > PAUSE:
+            groups.append([sung])
+            continue
+        last = groups[-1][-1]
+        # Legato: a note that reaches the next one lasts until that one's first sound.
+        reach = onset if before.end > onset - 0.03 else last.end
+        groups[-1][-1] = Sung(
+            last.note, last.consonant, last.onset, last.burst, last.voice, max(reach, last.voice)
+        )
+        groups[-1].append(sung)
+    return groups

@@ -1,0 +1,188 @@
+"""Arrangement: which player plays in which bar, and which sounds the players have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from common.songs.random_streams import flip, pick, weighted
+from common.songs.sound.instruments import REGISTERS, VOICE_RANGES, programs
+from common.songs.writing.form import SUNG, Plan, Span
+from common.songs.writing.score import Variety
+from common.songs.writing.styles import Layer, Style
+
+EVERYONE = ("drums", "bass", "other", "vocals")
+BAND = EVERYONE[:3]
+CASTS: dict[str, tuple[tuple[tuple[str, ...], float], ...]] = {
+    "intro": ((BAND, 5.0), (("other",), 2.0), (("drums",), 0.7), (("drums", "bass"), 0.8),
+              (("drums", "other"), 1.0), (("other", "vocals"), 0.6), (("bass", "other"), 1.0),
+              (("vocals",), 0.3)),
+    "break": ((("drums", "bass"), 2.0), (("drums",), 0.7), (("other",), 1.2),
+              (("other", "vocals"), 0.8), (("drums", "vocals"), 0.5), (("bass", "other"), 1.0),
+              (("vocals",), 0.3), (("drums", "other"), 0.7), (BAND, 2.5)),
+    "verse": ((EVERYONE, 9.0), (("drums", "other", "vocals"), 0.5),
+              (("bass", "other", "vocals"), 0.6), (("drums", "bass", "vocals"), 0.5),
+              (("other", "vocals"), 0.4)),
+    "bridge": ((EVERYONE, 2.0), (("other", "vocals"), 1.5), (("bass", "other", "vocals"), 1.0)),
+    "solo": ((BAND, 1.0),),
+    "chorus": ((EVERYONE, 1.0),),
+    "outro": ((EVERYONE, 1.0), (BAND, 1.0)),
+}  # fmt: skip
+ALONE: tuple[tuple[tuple[str, ...], float], ...] = (
+    (("drums",), 2.0), (("vocals",), 1.5), (("drums", "vocals"), 1.0), (("other",), 0.7), ((), 0.5),
+)  # fmt: skip
+"""Who stays when the band stops for a bar."""
+
+
+class Player(NamedTuple):
+    """One part to be: `family` gives its register, `rhythm` the pattern it was handed."""
+
+    name: str
+    stem: str
+    role: str
+    instrument: str
+    program: int
+    family: str = ""
+    rhythm: str = ""
+
+    @property
+    def compass(self) -> tuple[int, int]:
+        """The lowest and the highest MIDI pitch to write for this player."""
+        if self.instrument == "voice":
+            return VOICE_RANGES[self.program % 3]
+        return REGISTERS[self.family]
+
+
+@dataclass
+class Arrangement:
+    """Per player the bars in which it plays; per bar how the drums play, if not in full."""
+
+    on: dict[str, set[int]] = field(default_factory=dict)
+    drum_modes: dict[int, str] = field(default_factory=dict)
+
+
+def hire(
+    style: Style, split: str, variety: Variety, rng: np.random.Generator, voice: np.random.Generator
+) -> list[Player]:
+    """The players of a song, with sounds that its split may use."""
+    timbres = variety.timbres
+    kit = weighted(rng, style.kits)
+    if kit == "drum synth" and not timbres:
+        kit = "acoustic kit"
+    instrument = "drum synth" if kit == "drum synth" else "sampled"
+    players = [
+        Player("drums", "drums", "drums", instrument, pick(rng, programs(kit, split, timbres)), kit)
+    ]
+    if style.percussion and flip(rng, 0.5):
+        hands = "acoustic kit" if instrument == "drum synth" else kit
+        program = players[0].program if hands == kit else pick(rng, programs(hands, split, timbres))
+        players.append(
+            Player("percussion", "drums", "percussion", "sampled", program, hands,
+                   pick(rng, style.percussion))
+        )  # fmt: skip
+    family = pick(rng, style.bass_families)
+    bass = pick(rng, programs(family, split, timbres))
+    players.append(Player("bass", "bass", "bass", "sampled", bass, family))
+    layers = [layer for layer in style.layers if flip(rng, layer.chance)]
+    layers += [layer for layer in style.layers if layer not in layers][: max(2 - len(layers), 0)]
+    used = {bass}
+    counts: dict[str, int] = {}
+    for layer in layers:
+        player = _layer_player(layer, split, timbres, rng, used)
+        counts[layer.role] = counts.get(layer.role, 0) + 1
+        if counts[layer.role] > 1:
+            player = player._replace(name=f"{layer.role} {counts[layer.role]}")
+        players.append(player)
+    return players + _singers(style, split, variety, voice, any(p.role == "lead" for p in players))
+
+
+def _layer_player(
+    layer: Layer, split: str, timbres: bool, rng: np.random.Generator, used: set[int]
+) -> Player:
+    # Families with many sounds come up more often, so that all their sounds do.
+    families = [(name, len(programs(name, split)) ** 0.6) for name in layer.families]
+    family = weighted(rng, families)
+    choice = programs(family, split, timbres)
+    program = pick(rng, [p for p in choice if p not in used] or choice)
+    used.add(program)
+    rhythm = pick(rng, layer.rhythms) if layer.rhythms else ""
+    return Player(layer.role, "other", layer.role, "sampled", program, family, rhythm)
+
+
+def _singers(
+    style: Style, split: str, variety: Variety, rng: np.random.Generator, lead: bool
+) -> list[Player]:
+    """The voices: none where an instrument leads, once in a while; else one to four."""
+    if lead and flip(rng, 0.05):
+        return []
+    voices = programs("voice", split)
+    kind = weighted(rng, ((0, 0.42), (1, 0.42), (2, 0.16)))
+    own = pick(rng, [v for v in voices if v % 3 == kind])
+    mate = pick(rng, [v for v in voices if v % 3 == kind and v != own])
+    if not variety.voices:
+        own = mate = 0
+    singers = [Player("vocals", "vocals", "lead", "voice", own)]
+    if flip(rng, 0.45):
+        singers.append(Player("vocals double", "vocals", "double", "voice", own))
+    if flip(rng, 0.25 + style.backing * 0.5):
+        singers.append(Player("vocals harmony", "vocals", "harmony", "voice", mate))
+    if flip(rng, style.backing * 0.5):
+        singers.append(Player("backing vocals", "vocals", "harmony", "voice", mate, "backing"))
+    return singers
+
+
+def arrange(plan: Plan, players: list[Player], rng: np.random.Generator) -> Arrangement:
+    """Decide for every section and bar who plays."""
+    result = Arrangement({player.name: set() for player in players})
+    layers = [player.name for player in players if player.stem == "other" and player.role != "lead"]
+    # Verses leave some layers out, so that the chorus has something to add.
+    verse = [name for index, name in enumerate(layers) if index == 0 or flip(rng, 0.6)]
+    verse = layers[:2] if len(verse) < 2 else verse
+    # Where a bar is a tenth of the song, sections stay whole.
+    brief = len(plan.bars) < 10
+    for number, span in enumerate(plan.spans):
+        stems = weighted(rng, CASTS[span.name])
+        if brief and span.name in SUNG:
+            stems = EVERYONE
+        chosen = set(verse if span.name in ("verse", "bridge") else layers)
+        if span.name in ("intro", "break") and flip(rng, 0.4):
+            chosen = {pick(rng, layers)}
+        bars = set(range(span.bar, span.bar + span.bars))
+        for player in players:
+            if player.stem in stems and (
+                player.stem != "other" or player.role == "lead" or player.name in chosen
+            ):
+                result.on[player.name] |= _share(rng, span, player, bars)
+        if "drums" in stems and span.name in ("intro", "verse", "break") and flip(rng, 0.3):
+            mode = pick(rng, ("hats", "kick", "hats"))
+            half = sorted(bars)[: max(len(bars) // 2, 1)]
+            result.drum_modes.update(dict.fromkeys(half, mode))
+        if not brief and span.bars >= 2 and number + 1 < len(plan.spans) and flip(rng, 0.16):
+            stay = weighted(rng, ALONE)
+            for player in players:
+                if player.stem not in stay:
+                    result.on[player.name].discard(span.bar + span.bars - 1)
+    for player in players:
+        if player.stem != "vocals" or player.role == "lead" and flip(rng, 0.6):
+            result.on[player.name].add(plan.last)
+        else:
+            result.on[player.name].discard(plan.last)
+    return result
+
+
+def _share(rng: np.random.Generator, span: Span, player: Player, bars: set[int]) -> set[int]:
+    """The bars of a section that a player takes: all, the second half, or none."""
+    late = {bar for bar in bars if bar >= span.bar + span.bars / 2}
+    if player.role == "double":
+        return bars if span.name == "chorus" else set()
+    if player.role == "harmony" and span.name != "chorus":
+        return late if span.name in SUNG and flip(rng, 0.2) else set()
+    if span.name == "intro" and span.bars >= 2 and flip(rng, 0.3):
+        return late
+    if span.name == "verse" and span.take == 0 and player.stem in ("drums", "bass"):
+        return late if span.bars >= 4 and flip(rng, 0.1) else bars
+    if player.role == "percussion" and span.name == "verse" and flip(rng, 0.4):
+        return set()
+    return bars

@@ -1,0 +1,38 @@
+"""The one training loop of the book, losses and objectives."""
+
+from common.training.config import TrainConfig
+from common.training.history import History
+from common.training.loop import Batches, fit, progress, update
+from common.training.losses import affinity_loss, l1, whitened_kmeans_loss
+from common.training.objectives import (
+    ActivityObjective,
+    ChimeraObjective,
+    ClusteringObjective,
+    MagnitudeObjective,
+    MaskObjective,
+    PhaseSensitiveObjective,
+)
+from common.training.state import STATE, load_state, save_state
+from common.training.validation import ValidationLoss
+
+__all__ = [
+    "ActivityObjective",
+    "Batches",
+    "ChimeraObjective",
+    "ClusteringObjective",
+    "History",
+    "MagnitudeObjective",
+    "MaskObjective",
+    "PhaseSensitiveObjective",
+    "STATE",
+    "TrainConfig",
+    "ValidationLoss",
+    "affinity_loss",
+    "fit",
+    "l1",
+    "load_state",
+    "progress",
+    "save_state",
+    "update",
+    "whitened_kmeans_loss",
+]

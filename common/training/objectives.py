@@ -1,0 +1,142 @@
+"""Objectives: what training minimises.
+
+An objective is called as `objective(net, mixture, sources) -> scalar`, with `mixture` `(b, c, t)`
+and `sources` `(b, s, c, t)`. It owns the transform and only ever calls `net(x)`, so that it works
+the same when the net is wrapped for several processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+from common.data.activity import active_frames
+from common.signal.masks import apply_mask, owned_bins
+from common.signal.stft import STFT
+from common.training.losses import affinity_loss, l1
+
+
+@dataclass(frozen=True)
+class ActivityObjective:
+    """Masks and activity at once; `weight` is how much the second counts.
+
+    mixture: (b, 2, t) and sources: (b, s, 2, t) as `with_gate` makes them, a
+    side of the sound and the gate, which a gain may have scaled. The net
+    answers with masks (b, s, c, f, n) and activity (b, n), whose sigmoid is
+    a probability.
+    """
+
+    stft: STFT
+    weight: float = 0.1
+
+    def __call__(
+        self, net: nn.Module, mixture: Tensor, sources: Tensor
+    ) -> Tensor:
+        sound, gate = mixture[:, :1], mixture[:, 1]
+        answer = net(self.stft(sound).abs())
+        masking = PhaseSensitiveObjective(self.stft)
+        error = masking(lambda _: answer.masks, sound, sources[:, :, :1])
+        told = functional.binary_cross_entropy_with_logits(
+            answer.activity, active_frames(gate, self.stft)
+        )
+        return error + self.weight * told
+
+
+@dataclass(frozen=True)
+class MaskObjective:
+    """L1 distance between the masked mixture and the sources, in magnitude.
+
+    The net answers magnitude `(b, c, f, n)` with masks `(b, s, c, f, n)`.
+    Huang et al. 2014, eq. 5, with L1 in place of squares.
+    """
+
+    stft: STFT
+
+    def __call__(
+        self, net: nn.Module, mixture: Tensor, sources: Tensor
+    ) -> Tensor:
+        magnitude = self.stft(mixture).abs()
+        estimates = apply_mask(net(magnitude), magnitude)
+        return l1(estimates, self.stft(sources).abs())
+
+
+@dataclass(frozen=True)
+class PhaseSensitiveObjective:
+    """Root mean square error of the masked mixture, as a complex spectrum.
+
+    A net that is unsure does well to answer with the mean of what may be, not
+    with silence as under L1, and a bin whose phase is wrong is turned down.
+    Erdogan et al. 2015, eq. 8, with the root taken over the whole batch.
+    """
+
+    stft: STFT
+
+    def __call__(
+        self, net: nn.Module, mixture: Tensor, sources: Tensor
+    ) -> Tensor:
+        spectrum = self.stft(mixture)
+        estimates = apply_mask(net(spectrum.abs()), spectrum)
+        error = torch.view_as_real(estimates - self.stft(sources))
+        return error.square().mean().sqrt()
+
+
+@dataclass(frozen=True)
+class MagnitudeObjective:
+    """L1 distance of the magnitudes that the net predicts to the sources'."""
+
+    stft: STFT
+
+    def __call__(
+        self, net: nn.Module, mixture: Tensor, sources: Tensor
+    ) -> Tensor:
+        magnitude = self.stft(mixture).abs()
+        return l1(net(magnitude), self.stft(sources).abs())
+
+
+@dataclass(frozen=True)
+class ClusteringObjective:
+    """A clustering loss between a net's embeddings and who owns which bin.
+
+    The net answers magnitude `(b, c, f, n)` with embeddings
+    `(b, c, f, n, d)`; `loss` is `affinity_loss` or `whitened_kmeans_loss`.
+    """
+
+    stft: STFT
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor] = affinity_loss
+
+    def __call__(
+        self, net: nn.Module, mixture: Tensor, sources: Tensor
+    ) -> Tensor:
+        spectrum = self.stft(mixture)
+        labels, weights = owned_bins(spectrum, self.stft(sources))
+        v = rearrange(net(spectrum.abs()), "b c f n d -> (b c) (f n) d")
+        return self.loss(v, labels, weights).mean()
+
+
+@dataclass(frozen=True)
+class ChimeraObjective:
+    """Both heads at once: `weight` for places, the rest for masks.
+
+    The net answers with `embeddings` and `masks`; `loss` is one of the two
+    clustering losses. Luo et al. 2017; the phase-sensitive error for the
+    masks as in Wang et al. 2018.
+    """
+
+    stft: STFT
+    weight: float = 0.75
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor] = affinity_loss
+
+    def __call__(
+        self, net: nn.Module, mixture: Tensor, sources: Tensor
+    ) -> Tensor:
+        answer = net(self.stft(mixture).abs())
+        clustering = ClusteringObjective(self.stft, self.loss)
+        masking = PhaseSensitiveObjective(self.stft)
+        places = clustering(lambda _: answer.embeddings, mixture, sources)
+        masks = masking(lambda _: answer.masks, mixture, sources)
+        return self.weight * places + (1 - self.weight) * masks
