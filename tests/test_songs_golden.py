@@ -27,8 +27,8 @@ def test_golden_songs_are_of_this_version() -> None:
 def test_a_change_of_a_tenth_of_a_decibel_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     biquad = effects.biquad
 
-    def brighter(kind: str, frequency: float, sample_rate: int, gain: float = 0.0, **more):
-        return biquad(kind, frequency, sample_rate, gain + 0.1 * (kind == "highshelf"), **more)
+    def brighter(kind: str, frequency: float, rate: int, gain: float = 0.0, q: float = 0.7071):
+        return biquad(kind, frequency, rate, gain + 0.1 * (kind == "highshelf"), q)
 
     monkeypatch.setattr(effects, "biquad", brighter)
     golden, changed = load_file(GOLDEN)[name(*SONGS[0])].int(), sampled(*SONGS[0]).int()

@@ -36,7 +36,7 @@ class DeepClustering(nn.Module):
     magnitude: (b, c, f, n), linear → embeddings: (b, c, f, n, d), of length 1.
     Each channel is looked at by itself. `centroids` (s, d) is where the
     sources of the training songs lie on average; training does not touch it,
-    `common.separation.clustering.store_centroids` fills it in. Hershey et al. 2016.
+    `store_centroids` fills it in. Hershey et al. 2016.
     """
 
     def __init__(
