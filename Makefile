@@ -5,14 +5,19 @@
 SHELL := /bin/sh
 .PHONY: book test setup setup-browser songs clean
 
-PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell \
-    $(p) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
-    >/dev/null 2>&1 && command -v $(p))))
+# The first fitting interpreter; in an activated environment the one that made it, so that .venv is
+# never built from itself. A path may hold spaces: it is quoted wherever it is used.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+    "$$p" -c 'import sys; fits = (3, 11) <= sys.version_info[:2] <= (3, 13); \
+    print(sys._base_executable if fits else ""); sys.exit(not fits)' 2>/dev/null && break; done)
 BIN := .venv/bin
 
 # `make test NEWEST=1` takes the newest versions that pyproject.toml allows instead of the pinned.
 NEWEST ?=
-STAMP := .venv/.ready-$(shell (pwd; echo $(PYTHON) $(NEWEST); $(PYTHON) --version; \
+
+# The environment is as good as what went into it: where it lies, which Python, which packages.
+STAMP := .venv/.ready-$(shell (pwd; echo $(NEWEST); \
+    "$(PYTHON)" -c 'import sys; print(sys.base_prefix, sys.version)'; \
     cat requirements.txt pyproject.toml) 2>/dev/null | cksum | cut -d' ' -f1)
 
 # Tests run at the smoke scale, two at a time, one thread each: two cores are what CI has.
@@ -35,22 +40,15 @@ setup: $(STAMP)
 $(STAMP):
 	@[ -n "$(PYTHON)" ] || { echo "The book needs Python 3.11, 3.12 or 3.13: install one of them," \
 	    "or name it with  make PYTHON=/path/to/python3"; exit 1; }
-	@.ci/system-packages $(PYTHON)
-	@echo "Setting up .venv with $$($(PYTHON) --version): a few minutes, once ..."
-	@rm -f .venv/.ready-*
-	@$(PYTHON) -m venv --clear .venv
-ifdef NEWEST
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[book,test]'
-else
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
-endif
+	@.ci/system-packages "$(PYTHON)"
+	@echo "Setting up .venv with $$("$(PYTHON)" --version): a few minutes, once ..."
+	@.ci/environment "$(PYTHON)" $(NEWEST)
 	@touch $@
 
 setup-browser: setup $(NODE_STAMP)
 
 $(NODE_STAMP):
-	@.ci/system-packages $(PYTHON) browser
+	@.ci/system-packages "$(PYTHON)" browser
 	@cd tests/browser && npm ci --silent --no-audit --no-fund </dev/null
 	@rm -f tests/browser/node_modules/.ready-*
 	@touch $@

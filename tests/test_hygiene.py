@@ -108,7 +108,8 @@ def test_ruff_has_no_complaint() -> None:
 
 def test_package_lists() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    folders = {str(Path(name).parent).replace("/", ".") for name in CODE if re.match(r"common/.*__init__", name)}
+    inits = (Path(name) for name in CODE if re.fullmatch(r"common/(.*/)?__init__\.py", name))
+    folders = {str(path.parent).replace("/", ".") for path in inits}
     assert set(project["tool"]["setuptools"]["packages"]) == folders
     pins = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     assert list(file_rules.unpinned(project["project"], pins)) == []
