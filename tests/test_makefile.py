@@ -64,7 +64,7 @@ def test_the_interpreter_may_lie_in_a_folder_with_a_space(house: Path, tmp_path:
     assert planned.stderr == ""
 
 
-def test_an_environment_that_works_outlives_a_set_up_that_fails(house: Path, tmp_path: Path) -> None:
+def test_an_environment_outlives_a_set_up_that_fails(house: Path, tmp_path: Path) -> None:
     keep = house / ".venv" / "keep"
     keep.parent.mkdir()
     keep.write_text("what was installed")
