@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from answers import Answers
 from torch import Tensor
 from torch.nn import functional
 
+from answers import Answers
 from common.models.unet import UNet
 from common.stft import STFT
 
