@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from answers import Answers
 from common.models.unet import UNet
-from common.stft import STFT
+from common.signal.stft import STFT
 
 
 def seen_from_the_top(n_levels: int, kernel: int = 5, stride: int = 2) -> int:
