@@ -168,7 +168,7 @@ def blended_patches(function: Callable[..., Tensor]) -> str:
     def flat(part: Tensor) -> Tensor:
         return part.mean(dim=-1, keepdim=True).expand_as(part).unsqueeze(1)
 
-    steps = function(flat, ramp, 8)[0, 0, 0, 0, 8:32].diff()
+    steps = torch.as_tensor(function(flat, ramp, 8))[0, 0, 0, 0, 8:32].diff()
     hint = "A patch's frames should count most in its middle and least at its edges."
     expect(steps.min() > -0.01, hint)
     expect(
@@ -190,7 +190,7 @@ def expect_the_same_back(function: Callable[..., Tensor], magnitude: Tensor) -> 
         patches += part.shape[0] // n_items
         return torch.stack([part, 2 * part], dim=1)
 
-    masks = function(same, magnitude, 8)
+    masks = torch.as_tensor(function(same, magnitude, 8)).float()
     hint = "The net should see patches of `n_frames` frames, neither longer nor shorter."
     expect(sizes == {8}, hint)
     wanted = (n_items, 2, *magnitude.shape[1:])

@@ -333,6 +333,8 @@ BLENDED_PATCHES = Answers(
         "a Hann window": blend(torch.hann_window),
         "a sine window": blend(lambda n: torch.hann_window(n).sqrt()),
         "all patches in one batch": blended_at_once,
+        "a window of 64 bits": blend(lambda n: triangle(n).double()),
+        "an array": lambda net, x, n_frames: blend(triangle)(net, x, n_frames).numpy(),
         "more silence before": blend(triangle, front=1.5),
     },
     wrong={
