@@ -29,17 +29,22 @@ def saved(function: Callable[[int, int], int]) -> str:
     for n_inputs, n_features in ((2974, 512), (1486, 64), (10, 8), (8, 8)):
         with torch.device("meta"):
             half = n_features // 2
-            alone = nn.LSTM(n_inputs, half, bidirectional=True)
-            after = nn.LSTM(n_features, half, bidirectional=True)
+            alone = size_of(nn.LSTM(n_inputs, half, bidirectional=True))
+            after = size_of(nn.LSTM(n_features, half, bidirectional=True))
             matrix = nn.Linear(n_inputs, n_features, bias=False)
             norm = nn.BatchNorm1d(n_features)
-        right = size_of(alone) - size_of(matrix, norm, after)
+        compression = size_of(matrix, norm)
+        right = alone - compression - after
         got, case = function(n_inputs, n_features), f"{n_inputs} inputs and {n_features} features"
         hints = {
             -right: "You have it the other way round: what is saved is positive.",
             right + 2 * n_features: "Batch normalisation learns two numbers per feature as well.",
-            right - n_features: "The matrix is made without offsets.",
-            2 * size_of(alone): "Each direction has half of the features.",
+            right - n_features: "The matrix has no biases (offsets).",
+            (alone - after) / 2 - compression: "A BLSTM has two directions, each with weights.",
+            2 * (alone - after) - compression: "Each direction has half of the features.",
+            (alone - after) / 4 - compression: "An LSTM has four gates, each with weights.",
+            (alone - after) / 4 * 3 - compression: "An LSTM has four gates, each with weights.",
+            right + after: "A BLSTM reads the compressed features, too: count it.",
         }
         hint = hints.get(got, f"For {case} you say {got:,}: write both counts down part by part.")
         expect(got == right, hint)
@@ -49,39 +54,80 @@ def saved(function: Callable[[int, int], int]) -> str:
 @check
 def folded(function: Callable[[nn.Linear, nn.BatchNorm1d], nn.Linear]) -> str:
     """Exercise 2: one layer in place of two."""
-    for bias in (False, True):
+    for n_inputs, bias in ((3, False), (5, False), (5, True)):
         torch.manual_seed(1)
-        matrix, norm = nn.Linear(5, 3, bias=bias), nn.BatchNorm1d(3, eps=0.1)
+        matrix, norm = nn.Linear(n_inputs, 3, bias=bias), nn.BatchNorm1d(3, eps=0.1)
         for x in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
             x.data = 0.2 + torch.rand(3)
         before = [x.clone() for x in (*matrix.state_dict().values(), *norm.state_dict().values())]
+        matrix.eval()
         norm.eval()
-        x = torch.randn(7, 5)
-        right = norm(matrix(x)).detach()
         single = function(matrix, norm)
         expect(isinstance(single, nn.Linear), "Return an nn.Linear.")
         after = [*matrix.state_dict().values(), *norm.state_dict().values()]
-        same = all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+        same = len(after) == len(before) and all(map(torch.equal, before, after))
         expect(same, "The layers that you were given have changed: make a new one.")
-        expect(
-            single.bias is not None, "The single layer needs an offset, though the matrix has none."
-        )
-        got = single(x).detach()
-        expect(got.shape == right.shape, f"(7, 5) should become (7, 3), not {tuple(got.shape)}.")
-        slope = (single(x) - single(0 * x)).detach()
-        hint = (
-            "The offset is right, the matrix is not: what does each of its rows have to be times?"
-        )
-        if torch.allclose(single(0 * x), norm(matrix(0 * x)), atol=1e-5):
-            expect_close(slope, right - norm(matrix(0 * x)).detach(), hint, 1e-4)
-        hint = "The matrix is right, the offset is not: put in zeros and follow them through."
-        if bias:
-            hint += " This matrix has an offset of its own."
-        if torch.allclose(slope, right - norm(matrix(0 * x)).detach(), atol=1e-4):
-            expect_close(got, right, hint, 1e-4)
-        hint = "The result differs from norm(matrix(x)): is eps inside the root?"
-        expect_close(got, right, hint, 1e-4)
+        hint = "The single layer needs a bias (an offset), though the matrix may have none."
+        expect(single.bias is not None, hint)
+        shape, wanted = tuple(single.weight.shape), tuple(matrix.weight.shape)
+        expect(shape == wanted, f"The weight should have the shape {wanted}, not {shape}.")
+        expect_right_weight(single.weight.detach().float(), matrix.weight.detach(), norm)
+        x = torch.randn(7, n_inputs)
+        with torch.no_grad():
+            expect_right_bias(single.bias.float(), matrix, norm)
+            hint = "The result differs from norm(matrix(x))."
+            expect_close(single.float()(x), norm(matrix(x)), hint, 1e-4)
     return "One layer does the work of two."
+
+
+def expect_right_weight(got: Tensor, weight: Tensor, norm: nn.BatchNorm1d) -> None:
+    """Name what is wrong in the folded weight."""
+    variance, gamma = norm.running_var, norm.weight.detach()
+    gain = gamma / (variance + norm.eps).sqrt()
+    mistakes = {
+        "The denominator is too small: where does `norm.eps` go?": gamma / variance.sqrt(),
+        "The norm divides by a standard deviation: take the square root of the variance.": gamma
+        / (variance + norm.eps),
+        "The norm also multiplies by `norm.weight`.": gain / gamma,
+        "The weight of the matrix has not changed: it should be multiplied, row by row.": 1
+        + 0 * gain,
+    }
+    for hint, mistaken in mistakes.items():
+        expect(not torch.allclose(got, mistaken[:, None] * weight, atol=1e-5), hint)
+    if weight.shape[0] == weight.shape[1]:
+        hint = "The norm multiplies outputs: multiply the rows, not the columns."
+        expect(not torch.allclose(got, gain * weight, atol=1e-5), hint)
+    hint = "The weight is not right: what does the norm multiply each output by?"
+    expect_close(got, gain[:, None] * weight, hint, 1e-4)
+
+
+def expect_right_bias(got: Tensor, matrix: nn.Linear, norm: nn.BatchNorm1d) -> None:
+    """Name what is wrong in the folded bias, when the weight is right."""
+    gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+    own = 0 * gain if matrix.bias is None else matrix.bias
+    mean = norm.running_mean
+    mistakes = {
+        "The norm subtracts the running mean: is it in your bias, with this sign?": (
+            gain * (own + mean) + norm.bias,
+            gain * own + norm.bias,
+        ),
+        "The norm also adds `norm.bias`.": (gain * (own - mean),),
+        "The norm subtracts the mean before it multiplies: what becomes of the mean?": (
+            own - mean + norm.bias,
+            gain * own - mean + norm.bias,
+        ),
+        "This matrix has a bias of its own: follow it through the norm.": (
+            norm.bias - gain * mean,
+            own - gain * mean + norm.bias,
+        ),
+    }
+    right = gain * (own - mean) + norm.bias
+    if torch.allclose(got, right, atol=1e-4):
+        return
+    for hint, values in mistakes.items():
+        expect(not any(torch.allclose(got, x, atol=1e-5) for x in values), hint)
+    hint = "The weight is right, the bias is not: put in zeros and follow them through both layers."
+    expect(False, hint)
 
 
 @check
@@ -90,31 +136,41 @@ def place(function: Callable[[Tensor], Tensor]) -> str:
     spectrum = random_spectrum(2, 5, 400)
     spectrum[1] = (0.4 + 0.3j) * spectrum[0] + 0.2 * spectrum[1]
     spectrum = spectrum * torch.linspace(0.1, 3, 400)
-    got = function(spectrum)
-    expect(got.shape == (5, 2, 2), f"The shape is (f, c, c) = (5, 2, 2), not {tuple(got.shape)}.")
-    outer = torch.einsum("ifn,jfn->fij", spectrum, spectrum.conj())
-    power = spectrum.abs().square().mean(dim=0)
-    right = outer / power.sum(dim=-1)[:, None, None]
+    spectrum = spectrum * torch.linspace(1, 2, 5)[:, None]
+    got = torch.as_tensor(function(spectrum))
+    hint = f"The shape should be (f, c, c) = (5, 2, 2), not {tuple(got.shape)}."
+    expect(got.shape == (5, 2, 2), hint)
+    each = torch.einsum("ifn,jfn->fijn", spectrum, spectrum.conj())
+    outer = each.sum(dim=-1)
+    power = spectrum.abs().square().mean(dim=0)[:, None, None]
+    right = outer / power.sum(dim=-1)
     expect(torch.is_complex(got), "Two channels can differ in phase: the matrix is complex.")
+    got = got.to(right.dtype)
     trace = got.diagonal(dim1=1, dim2=2).sum(dim=-1)
     hint = "y yᴴ has the conjugate of the second factor, so that its diagonal is real."
-    expect(trace.imag.abs().max() < 1e-6, hint)
-    expect(
-        not torch.allclose(got, right.mT, atol=1e-6),
-        "Row i, column j holds channel i times the conjugate of channel j: yours is transposed.",
-    )
-    frames = (outer / spectrum.shape[-1]).to(got.dtype)
-    hint = (
-        "You divide by the number of frames: divide by the power, or loud sources seem elsewhere."
-    )
-    expect(not torch.allclose(got, frames, atol=1e-6), hint)
-    hint = "The diagonal is off by a factor: v is the mean over channels, not the sum."
-    expect(not torch.allclose(got, right / 2, atol=1e-6), hint)
-    each = (torch.einsum("ifn,jfn->fijn", spectrum, spectrum.conj()) / power[:, None, None]).mean(
-        -1
-    )
-    hint = "Add up over frames before you divide, so that loud frames count more."
-    expect(not torch.allclose(got, each, atol=1e-6), hint)
+    expect(trace.imag.abs().max() < 1e-4, hint)
+    sizes = spectrum.abs()
+    mistakes = {
+        "Row i, column j holds channel i times the conjugate of channel j: yours is "
+        "transposed.": right.mT,
+        "You divide by the number of frames: divide by the power, so that the level does not "
+        "count.": each.mean(dim=-1),
+        "The diagonal is off by a factor: v is the mean over channels, not the sum.": right / 2,
+        "Add up over frames before you divide, so that loud frames count more.": (
+            (each / power).mean(dim=-1)
+        ),
+        "Magnitudes alone do not say how channels differ: keep the phases of the spectrum.": (
+            torch.einsum("ifn,jfn->fij", sizes, sizes) / power.sum(dim=-1)
+        ),
+        "Sum over frames only: each frequency by itself has its own matrix.": (
+            (outer.sum(dim=0) / power.sum()).expand(5, 2, 2)
+        ),
+        "Divide each frequency's matrix by its own power: each frequency by itself.": (
+            outer / power.sum()
+        ),
+    }
+    for hint, mistake in mistakes.items():
+        expect(not torch.allclose(got, mistake.to(got.dtype), atol=1e-4), hint)
     expect_close(got, right, "The numbers are others: sum over frames, then divide.", 1e-4)
     return "Its diagonal adds up to the number of channels."
 
@@ -127,26 +183,41 @@ def vocals_and_rest(function: Callable[..., Tensor]) -> str:
     mixture = voice + band
     magnitude = voice.abs() + 0.3 * band.abs()
     before = mixture.clone(), magnitude.clone()
-    got = function(magnitude, mixture)
+    got = torch.as_tensor(function(magnitude, mixture))
     wanted = (2, 2, 6, 40)
     expect(got.shape == wanted, f"The shape is (2, c, f, n) = {wanted}, not {tuple(got.shape)}.")
     same = torch.equal(mixture, before[0]) and torch.equal(magnitude, before[1])
     expect(same, "The mixture or the magnitude has changed: work on copies.")
-    alone = expectation_maximization(torch.polar(magnitude, mixture.angle())[None], mixture)[0]
+    vocals = torch.polar(magnitude, mixture.angle())
+    alone = expectation_maximization(vocals[None], mixture)[0]
     hint = "The vocals hold the whole mixture: give the filter what they leave over, too."
     expect(not torch.allclose(got[0], alone, atol=1e-3), hint)
-    expect_close(got.sum(dim=0), mixture, "The two do not add up to the mixture.", 1e-3)
-    first = torch.polar(magnitude, mixture.angle())
-    both = torch.stack([first, mixture - first])
-    hint = "They add up, but have not been filtered."
-    expect(not torch.allclose(got, both, atol=1e-4), hint)
+    both = torch.stack([vocals, mixture - vocals])
     right = expectation_maximization(both, mixture)
-    hint = "The order is vocals, then accompaniment."
-    expect(not torch.allclose(got, right.flip(0), atol=1e-3), hint)
+    flat = magnitude + 0j
+    left = torch.polar((mixture.abs() - magnitude).clamp(min=0), mixture.angle())
+    mistakes = {
+        "They add up, but have not been filtered.": both,
+        "The order should be vocals, then accompaniment.": right.flip(0),
+        "This has been filtered once more than `n_iter` says.": expectation_maximization(
+            both, mixture, 2
+        ),
+        "Start from vocals with the phase of the mixture.": expectation_maximization(
+            torch.stack([flat, mixture - flat]), mixture
+        ),
+        "Subtract complex spectra, not magnitudes, to get what the vocals leave over.": (
+            expectation_maximization(torch.stack([vocals, left]), mixture)
+        ),
+        "The accompaniment starts from the mixture less the vocals, not from all of it.": (
+            expectation_maximization(torch.stack([vocals, mixture]), mixture)
+        ),
+    }
+    for hint, mistake in mistakes.items():
+        expect(not torch.allclose(got, mistake.to(got.dtype), atol=1e-3), hint)
+    expect_close(got.sum(dim=0), mixture, "The two do not add up to the mixture.", 1e-3)
     hint = "Start from the vocals with the mixture's phase, and from the mixture less these vocals."
     expect_close(got, right, hint, 1e-3)
     hint = "`n_iter` says how often to filter."
-    expect_close(
-        function(magnitude, mixture, 3), expectation_maximization(both, mixture, 3), hint, 1e-3
-    )
+    thrice = torch.as_tensor(function(magnitude, mixture, 3))
+    expect_close(thrice, expectation_maximization(both, mixture, 3), hint, 1e-3)
     return "Two stems that add up, from one net."

@@ -1,0 +1,334 @@
+"""Answers to the exercises of chapter 12, deep clustering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.nn import functional
+
+from answers import Answers
+
+
+def agreements(masks: Tensor, truth: Tensor) -> Tensor:
+    """Sums of products, (s, k)."""
+    return torch.einsum("sfn,kfn->sk", truth, masks)
+
+
+def all_orders(masks: Tensor, truth: Tensor) -> list[int]:
+    best, most = None, -float("inf")
+    for order in permutations(range(len(truth))):
+        total = sum(float((masks[k] * truth[s]).sum()) for s, k in enumerate(order))
+        if total > most:
+            best, most = list(order), total
+    return best
+
+
+def by_assignment(masks: Tensor, truth: Tensor) -> np.ndarray:
+    return linear_sum_assignment(agreements(masks, truth).numpy(), maximize=True)[1]
+
+
+def nearest_in_squares(masks: Tensor, truth: Tensor) -> Tensor:
+    orders = torch.tensor(list(permutations(range(len(truth)))))
+    errors = (masks[orders] - truth).square().sum(dim=(1, 2, 3))
+    return orders[errors.argmin()]
+
+
+def ordered_by(table: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., list[int]]:
+    """The best order for another table (s, k) than the sums of products."""
+    return lambda masks, truth: linear_sum_assignment(-table(masks, truth).numpy())[1].tolist()
+
+
+def one_after_another(masks: Tensor, truth: Tensor) -> list[int]:
+    order: list[int] = []
+    for row in agreements(masks, truth):
+        order.append(max(set(range(len(row))) - set(order), key=lambda k: float(row[k])))
+    return order
+
+
+def best_pair_first(masks: Tensor, truth: Tensor) -> list[int]:
+    table = agreements(masks, truth)
+    order = [0] * len(table)
+    for _ in order:
+        s, k = divmod(int(table.argmax()), len(table))
+        order[s] = k
+        table[s], table[:, k] = -1, -1
+    return order
+
+
+def the_way_back(masks: Tensor, truth: Tensor) -> list[int]:
+    return np.argsort(by_assignment(masks, truth)).tolist()
+
+
+def correlations(masks: Tensor, truth: Tensor) -> Tensor:
+    lengths = truth.norm(dim=(1, 2))[:, None] * masks.norm(dim=(1, 2))
+    return agreements(masks, truth) / lengths
+
+
+def owned_in_common(masks: Tensor, truth: Tensor) -> Tensor:
+    hard = [functional.one_hot(x.argmax(0), len(x)).permute(2, 0, 1) for x in (masks, truth)]
+    return agreements(hard[0].float(), hard[1].float())
+
+
+def absolute_differences(masks: Tensor, truth: Tensor) -> Tensor:
+    return -(truth[:, None] - masks).abs().sum(dim=(2, 3))
+
+
+BEST_ORDER = Answers(
+    right={
+        "all orders, looped": all_orders,
+        "SciPy's assignment, as an array": by_assignment,
+        "squared errors, as a tensor": nearest_in_squares,
+    },
+    wrong={
+        "one source after another": (one_after_another, "choose one after another"),
+        "the best pair first": (best_pair_first, "choose one after another"),
+        "each for itself": (lambda m, t: agreements(m, t).argmax(1), "exactly once"),
+        "the way back": (the_way_back, "This is the inverse"),
+        "correlations": (ordered_by(correlations), "not divided by the lengths"),
+        "bins owned in common": (ordered_by(owned_in_common), "counts bins in common"),
+        "absolute differences": (ordered_by(absolute_differences), "sum of the products over all"),
+        "masks in their order": (lambda m, t: list(range(len(t))), "As it stands"),
+    },
+)
+
+
+def balanced_by_shares(weights: Tensor, labels: Tensor) -> Tensor:
+    total = weights @ labels
+    share = torch.where(total > 0, 1 / total, 0)
+    return weights * (labels @ share) / (total > 0).sum().clamp(min=1)
+
+
+def balanced_source_by_source(weights: Tensor, labels: Tensor) -> Tensor:
+    new = torch.zeros_like(weights)
+    for s in range(labels.shape[1]):
+        mine = labels[:, s] == 1
+        if weights[mine].sum() > 0:
+            new[mine] = weights[mine] / weights[mine].sum()
+    return new / new.sum() if new.sum() > 0 else new
+
+
+def balanced_in_numpy(weights: Tensor, labels: Tensor) -> np.ndarray:
+    w, owner = weights.numpy().astype(np.float64), labels.numpy().argmax(1)
+    total = np.bincount(owner, w, minlength=labels.shape[1])
+    new = w / np.maximum(total[owner], 1e-12)
+    return new / max(new.sum(), 1e-12)
+
+
+def balanced_with_a_floor(weights: Tensor, labels: Tensor) -> Tensor:
+    new = weights / ((weights @ labels) @ labels.mT + 1e-12)
+    return new / (new.sum() + 1e-12)
+
+
+def balanced_in_place(weights: Tensor, labels: Tensor) -> Tensor:
+    weights /= ((weights @ labels) @ labels.mT).clamp(min=1e-12)
+    weights /= weights.sum().clamp(min=1e-12)
+    return weights
+
+
+def equal_bins(weights: Tensor, labels: Tensor) -> Tensor:
+    owned = labels * (weights > 0)[:, None]
+    new = (owned / owned.sum(0).clamp(min=1)).sum(1)
+    return new / new.sum().clamp(min=1e-12)
+
+
+def per_bin_count(weights: Tensor, labels: Tensor) -> Tensor:
+    new = weights / (labels @ labels.sum(0))
+    return new / new.sum().clamp(min=1e-12)
+
+
+def never_divided(weights: Tensor, labels: Tensor) -> Tensor:
+    return weights / ((weights @ labels) @ labels.mT).clamp(min=1e-12)
+
+
+BALANCED_WEIGHTS = Answers(
+    right={
+        "by shares": balanced_by_shares,
+        "source by source": balanced_source_by_source,
+        "in NumPy, in float64": balanced_in_numpy,
+        "with a floor under the division": balanced_with_a_floor,
+    },
+    wrong={
+        "as they were": (lambda w, o: w / w.sum().clamp(min=1e-12), "add up to the same total"),
+        "the same for each bin": (equal_bins, "keep their proportions"),
+        "divided by the number of bins": (per_bin_count, "add up to the same total"),
+        "one for each source": (never_divided, "together should be 1"),
+        "absent sources counted": (
+            lambda w, o: never_divided(w, o) / o.shape[1],
+            "owns no bin",
+        ),
+        "NaN for an absent source": (
+            lambda w, o: ((o * w[:, None]) / (w @ o) / (o.sum(0) > 0).sum()).sum(1),
+            "owns no bin gives NaN",
+        ),
+        "NaN in silence": (
+            lambda w, o: never_divided(w, o) / never_divided(w, o).sum(),
+            "In silence all weights",
+        ),
+        "one weight per bin and source": (
+            lambda w, o: o * balanced_by_shares(w, o)[:, None],
+            "One weight per bin",
+        ),
+        "in place": (balanced_in_place, "stay as they were"),
+    },
+)
+
+
+def on_the_sphere(
+    near: Callable[[Tensor, Tensor], Tensor] = lambda p, c: p @ c.mT,
+    weighted: bool = True,
+    normalise: str = "each",
+    empty: str = "stays",
+    n_rounds: int | None = None,
+) -> Callable[[Tensor, Tensor, Tensor, int], Tensor]:
+    """K-means with a choice of mistakes."""
+
+    def cluster(points: Tensor, weights: Tensor, centroids: Tensor, n_iter: int) -> Tensor:
+        for _ in range(n_iter if n_rounds is None else min(n_iter, n_rounds)):
+            owned = functional.one_hot(near(points, centroids).argmax(-1), len(centroids))
+            owned = owned * weights[:, None] if weighted else owned.float()
+            total = owned.sum(0)[:, None]
+            moved = owned.mT @ points / (total if empty == "nan" else total.clamp(min=1e-12))
+            if normalise == "each":
+                moved = functional.normalize(moved, dim=-1)
+            centroids = torch.where(total > 0, moved, centroids) if empty == "stays" else moved
+        return functional.normalize(centroids, dim=-1) if normalise == "last" else centroids
+
+    return cluster
+
+
+def on_the_sphere_in_numpy(
+    points: Tensor, weights: Tensor, centroids: Tensor, n_iter: int
+) -> np.ndarray:
+    points, weights = points.numpy().astype(np.float64), weights.numpy()
+    centroids = centroids.numpy().astype(np.float64)
+    for _ in range(n_iter):
+        nearest = np.argmax(points @ centroids.T, axis=1)
+        for k in range(len(centroids)):
+            mine = nearest == k
+            if mine.any():
+                middle = np.average(points[mine], axis=0, weights=weights[mine])
+                centroids[k] = middle / np.linalg.norm(middle)
+    return centroids
+
+
+def on_the_sphere_in_place(
+    points: Tensor, weights: Tensor, centroids: Tensor, n_iter: int
+) -> Tensor:
+    for _ in range(n_iter):
+        nearest = (points @ centroids.mT).argmax(-1)
+        for k in nearest.unique():
+            middle = (weights[nearest == k, None] * points[nearest == k]).sum(0)
+            centroids[k] = middle / middle.norm()
+    return centroids
+
+
+SPHERICAL_KMEANS = Answers(
+    right={
+        "vectorised": on_the_sphere(),
+        "nearest by distance": on_the_sphere(lambda p, c: -torch.cdist(p, c)),
+        "nearest by angle": on_the_sphere(
+            lambda p, c: functional.cosine_similarity(p[:, None], c, dim=-1)
+        ),
+        "looped, in NumPy": on_the_sphere_in_numpy,
+    },
+    wrong={
+        "inside the sphere": (on_the_sphere(normalise="never"), "bring every middle to length one"),
+        "brought to length one at the end": (on_the_sphere(normalise="last"), "in every round"),
+        "without weights": (on_the_sphere(weighted=False), "without the weights"),
+        "one round only": (on_the_sphere(n_rounds=1), "`n_iter` rounds"),
+        "the farthest centre": (on_the_sphere(lambda p, c: -(p @ c.mT)), "largest product"),
+        "NaN for an empty centre": (on_the_sphere(empty="nan"), "nearest to became NaN"),
+        "zero for an empty centre": (on_the_sphere(empty="zero"), "should stay"),
+        "in place": (on_the_sphere_in_place, "were changed"),
+    },
+)
+
+
+def spread(places: Tensor, weights: Tensor) -> Tensor:
+    return (places * weights[:, None]).mT @ places
+
+
+def by_eigenvalues(places: Tensor, weights: Tensor, least: float = 0.05) -> int:
+    values = torch.linalg.eigvalsh(spread(places, weights))
+    return int((values > least * values.sum()).sum())
+
+
+def by_singular_values(places: Tensor, weights: Tensor, least: float = 0.05) -> np.integer:
+    scaled = places.numpy().astype(np.float64) * np.sqrt(weights.numpy())[:, None]
+    values = np.linalg.svd(scaled, compute_uv=False) ** 2
+    return np.sum(values / values.sum() > least)
+
+
+def point_by_point(places: Tensor, weights: Tensor, least: float = 0.05) -> Tensor:
+    total = torch.zeros(places.shape[1], places.shape[1], dtype=torch.double)
+    for place, weight in zip(places.double(), weights.double(), strict=True):
+        total += weight * torch.outer(place, place)
+    values = torch.linalg.eigvalsh(total / total.trace())
+    return (values > least).sum()
+
+
+def counted(
+    values: Callable[[Tensor, Tensor], Tensor],
+    total: Callable[[Tensor], Tensor] = torch.sum,
+) -> Callable[..., int]:
+    """Count other values, or against another total."""
+
+    def count(places: Tensor, weights: Tensor, least: float = 0.05) -> int:
+        found = values(places, weights)
+        return int((found > least * total(found)).sum())
+
+    return count
+
+
+def eigenvalues(places: Tensor, weights: Tensor) -> Tensor:
+    return torch.linalg.eigvalsh(spread(places, weights))
+
+
+def without_the_mean(places: Tensor, weights: Tensor) -> Tensor:
+    mean = (places * weights[:, None]).sum(0) / weights.sum()
+    return eigenvalues(places - mean, weights)
+
+
+COUNT_SOURCES = Answers(
+    right={
+        "eigenvalues": by_eigenvalues,
+        "singular values, in NumPy": by_singular_values,
+        "point by point": point_by_point,
+    },
+    wrong={
+        "without weights": (
+            counted(lambda p, w: eigenvalues(p, torch.ones_like(w))),
+            "as if all weights were equal",
+        ),
+        "of the largest": (counted(eigenvalues, torch.max), "of the largest eigenvalue"),
+        "of nothing": (
+            counted(eigenvalues, lambda values: torch.ones(())),
+            "do not add up to 1",
+        ),
+        "singular values not squared": (
+            counted(lambda p, w: torch.linalg.svdvals(p * w.sqrt()[:, None])),
+            "compare square roots",
+        ),
+        "weights squared": (
+            counted(lambda p, w: torch.linalg.svdvals(p * w[:, None]).square()),
+            "count once in the sum",
+        ),
+        "without the mean": (counted(without_the_mean), "subtract the mean"),
+        "the rank": (
+            lambda p, w, least: int(torch.linalg.matrix_rank(spread(p, w), rtol=0.01)),
+            "depend on `least`",
+        ),
+    },
+)
+
+ANSWERS = {
+    "best_order": BEST_ORDER,
+    "balanced_weights": BALANCED_WEIGHTS,
+    "spherical_kmeans": SPHERICAL_KMEANS,
+    "count_sources": COUNT_SOURCES,
+}
