@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,15 +14,27 @@ import soundfile
 import torch
 from torch import Tensor
 
+from common.signal.containers import promised_bytes
+from common.signal.decoding import Decoded, decode, open_sound
 from common.support.errors import UsageError
 
 BLOCK = 2**18
 """Samples read at a time: 6 s at 44.1 kHz."""
 
 
+PLAIN = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+"""What libsndfile reads from where it lies; all else is decoded first."""
+TOLERANCE = 0.2
+"""Seconds by which the length in a compressed file may err: a coder's delay, rounding."""
+
+
 @dataclass(frozen=True)
 class Recording:
-    """An open audio file: `path` is what the person named, `file` what is read."""
+    """An open audio file: `path` is what the person named, `file` what is read.
+
+    Channels come in the order of WAVEFORMATEXTENSIBLE, whatever the container's own: front left,
+    front right, centre, low frequencies, back left, back right, side left, side right.
+    """
 
     path: Path
     file: soundfile.SoundFile
@@ -42,83 +52,67 @@ class Recording:
         return self.file.frames
 
     def blocks(self) -> Iterator[Tensor]:
-        """All samples in blocks `(c, t)`. Raises UsageError where they end too early."""
+        """All samples in blocks `(c, t)`. Raises UsageError where the file is cut meanwhile."""
         self.file.seek(0)
-        n_read = 0
-        try:
-            for block in self.file.blocks(BLOCK, dtype="float32", always_2d=True):
-                n_read += len(block)
-                yield torch.from_numpy(block.T.copy())
-        except soundfile.LibsndfileError as error:
-            raise UsageError(f"{self.path} is damaged ({error.error_string})") from error
-        if n_read < self.n_samples:
-            raise truncated(self.path)
-
-
-def truncated(path: Path) -> UsageError:
-    return UsageError(f"{path} is truncated: it ends before its header says; copy it again")
+        left = self.n_samples
+        while left:
+            block = self.file.read(min(BLOCK, left), dtype="float32", always_2d=True)
+            if len(block) == 0:
+                raise UsageError(f"{self.path} has become shorter while it was read")
+            left -= len(block)
+            yield torch.from_numpy(block.T.copy())
 
 
 @contextmanager
-def open_recording(path: Path) -> Iterator[Recording]:
+def open_recording(path: Path, say: Callable[[str], None] = print) -> Iterator[Recording]:
     """Open an audio file of any kind that libsndfile or ffmpeg can read.
 
-    Raises UsageError, in one line, for a file that is missing, a folder, empty, cut short or
-    not audio.
+    What can be read is the recording, no sample more or less. `say` is told, in one line, of a
+    file that breaks off or is damaged. Raises UsageError, in one line, for a file that is missing,
+    a folder, empty, not audio or without samples.
     """
     path = Path(path)
+    check_file(path)
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        file = open_sound(path)
+        if file:
+            stack.enter_context(file)
+        decoded = Decoded(path)
+        if not (file and file.frames and file.format != "FLAC" and file.subtype in PLAIN):
+            decoded = decode(path, Path(scratch), file)
+            file = stack.enter_context(soundfile.SoundFile(decoded.file))
+        if file.frames == 0:
+            raise UsageError(f"{path} holds no samples")
+        if fault := what_is_missing(path, decoded, file):
+            say(fault)
+        yield Recording(path, file)
+
+
+def check_file(path: Path) -> None:
+    """Raise UsageError, in one line, where there is no file to read."""
     if not path.exists():
         raise UsageError(f"{path} does not exist")
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name the audio files in it")
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file on a disk")
     if path.stat().st_size == 0:
         raise UsageError(f"{path} is empty")
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            file = soundfile.SoundFile(path)
-        except soundfile.LibsndfileError:
-            file = soundfile.SoundFile(decode(path, Path(scratch)))
-        with file:
-            if file.frames == 0:
-                raise UsageError(f"{path} holds no samples")
-            if file.format == "WAV" and wav_is_cut_short(path):
-                raise truncated(path)
-            yield Recording(path, file)
 
 
-def wav_is_cut_short(path: Path) -> bool:
-    """Whether a RIFF header promises more bytes than the file has.
-
-    libsndfile reads such a file without a word. Programs that write to a pipe cannot know the
-    size and put 0 or 0xFFFFFFFF there, which promises nothing.
-    """
-    with open(path, "rb") as file:
-        header = file.read(8)
-    promised = int.from_bytes(header[4:8], "little")
-    return header[:4] == b"RIFF" and promised < 0xFFFFFF00 and promised + 8 > path.stat().st_size
-
-
-def decode(path: Path, scratch: Path) -> Path:
-    """Decode the first audio stream of any file to a wav file in `scratch`, with ffmpeg."""
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        raise UsageError(f"{path} is no wav, flac, ogg or mp3 file; install ffmpeg to read others")
-    wav = scratch / "decoded.wav"
-    command = [
-        ffmpeg,
-        "-v",
-        "error",
-        "-nostdin",
-        "-xerror",
-        "-i",
-        str(path.absolute()),
-        "-map",
-        "0:a:0",
-    ]
-    command += ["-c:a", "pcm_f32le", "-rf64", "auto", str(wav)]
-    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        raise UsageError(f"{path} is not audio, or damaged: neither libsndfile nor ffmpeg reads it")
-    return wav
+def what_is_missing(path: Path, decoded: Decoded, file: soundfile.SoundFile) -> str:
+    """One line on a file that breaks off or is damaged; nothing for one that is whole."""
+    length, promised = file.frames / file.samplerate, decoded.promised
+    breaks_off = decoded.breaks_off or promised > length + TOLERANCE
+    n_promised, n_there = promised_bytes(path)
+    if n_there and (n_promised - n_there) * file.frames >= n_there:
+        breaks_off, promised = True, length * n_promised / n_there
+    if breaks_off:
+        of = f" of {promised:.2f} s" if promised > length else ""
+        return f"{path} breaks off at {length:.2f} s{of}"
+    if decoded.error:
+        return f"{path} is damaged, {length:.2f} s of it can be read; {decoded.error}"
+    return ""
 
 
 class StemWriter:
