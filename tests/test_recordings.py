@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from common.support.errors import UsageError
 from common.signal.recordings import open_recording
+from common.support.errors import UsageError
 
 RATE = 44100
 LENGTH = 3 * RATE + 17
@@ -365,7 +365,9 @@ def test_a_disk_that_is_full_is_no_fault_of_the_file(song, tmp_path, monkeypatch
     real = subprocess.run
 
     def run(command, **options):
-        return real(["sh", "-c", 'ulimit -f 400; trap "" XFSZ; exec "$@"', "-", *command], **options)
+        return real(
+            ["sh", "-c", 'ulimit -f 400; trap "" XFSZ; exec "$@"', "-", *command], **options
+        )
 
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(UsageError, match="File too large"):

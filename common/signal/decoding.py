@@ -17,6 +17,7 @@ from common.support.errors import UsageError
 
 STEP = 4096
 """Samples that libsndfile decodes at a time."""
+BINARY = getattr(os, "O_BINARY", 0)  # Windows would change line ends
 UNKNOWN = 2**62
 """libsndfile gives a length above this to a file whose header has none."""
 
@@ -43,11 +44,16 @@ class Decoded(NamedTuple):
 def open_sound(path: Path) -> soundfile.SoundFile | None:
     """Open a file with libsndfile, whatever its name is; None where libsndfile cannot read it."""
     # By its number, since soundfile takes names in UTF-8 only, and `.raw` for a format.
-    number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
-        return soundfile.SoundFile(number)
+        return soundfile.SoundFile(os.open(path, os.O_RDONLY | BINARY))
     except soundfile.LibsndfileError:
         return None
+
+
+def create_sound(path: Path, rate: int, n_channels: int, container: str) -> soundfile.SoundFile:
+    """Create a file of 32-bit floats; OSError where none can be made."""
+    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | BINARY, 0o666)
+    return soundfile.SoundFile(number, "w", rate, n_channels, "FLOAT", format=container)
 
 
 def decode(path: Path, scratch: Path, file: soundfile.SoundFile | None) -> Decoded:
@@ -106,7 +112,8 @@ def decode_with_libsndfile(
     path: Path, scratch: Path, file: soundfile.SoundFile, mpeg: Mpeg | None
 ) -> Decoded:
     """Decode what libsndfile reads, where ffmpeg is missing or does not know the format."""
-    with new_file(scratch, file) as target:
+    wav = scratch / "decoded.w64"
+    with create_sound(wav, file.samplerate, file.channels, "W64") as target:
         error = copy(file, target)
     n_read = target.frames
     if mpeg and n_read < mpeg.n_samples - 4 * 1152:  # less the coder's delay and padding
@@ -114,13 +121,13 @@ def decode_with_libsndfile(
     known = 0 if mpeg or file.frames > UNKNOWN else file.frames
     breaks_off = mpeg is not None and mpeg.breaks_off
     error = "" if n_read == known or file.frames > UNKNOWN else error
-    return Decoded(Path(target.name), known / file.samplerate, breaks_off, error)
+    return Decoded(wav, known / file.samplerate, breaks_off, error)
 
 
 def decode_ogg(path: Path, scratch: Path, file: soundfile.SoundFile) -> Decoded:
     """Decode an Ogg file with libsndfile, link after link where several were joined."""
-    ogg, error = ogg_links(path), ""
-    with new_file(scratch, file) as target:
+    ogg, error, wav = ogg_links(path), "", scratch / "decoded.w64"
+    with create_sound(wav, file.samplerate, file.channels, "W64") as target:
         for begin, end in ogg.links:
             link = open_sound(copy_bytes(path, scratch / "link.ogg", begin, end))
             if link is None:
@@ -130,7 +137,7 @@ def decode_ogg(path: Path, scratch: Path, file: soundfile.SoundFile) -> Decoded:
                 check_same(path, target, link)
                 order = OGG_CHANNELS.get(link.channels) if link.subtype != "FLAC" else None
                 error = copy(link, target, order) or error
-        return Decoded(Path(target.name), breaks_off=not ogg.is_whole, error=error)
+        return Decoded(wav, breaks_off=not ogg.is_whole, error=error)
 
 
 def check_same(path: Path, target: soundfile.SoundFile, link: soundfile.SoundFile) -> None:
@@ -139,12 +146,6 @@ def check_same(path: Path, target: soundfile.SoundFile, link: soundfile.SoundFil
     if old != new:
         second = target.frames / target.samplerate
         raise UsageError(f"{path} changes from {old} to {new} at {second:.2f} s: split it there")
-
-
-def new_file(scratch: Path, like: soundfile.SoundFile) -> soundfile.SoundFile:
-    """A new file of floats in `scratch`, of any length, with the rate and channels of another."""
-    place = str(scratch / "decoded.w64")
-    return soundfile.SoundFile(place, "w", like.samplerate, like.channels, "FLOAT", format="W64")
 
 
 def copy(
@@ -165,7 +166,7 @@ def copy(
         try:
             target.write(block[:n_read, order] if order else block[:n_read])
         except soundfile.LibsndfileError as found:
-            raise UsageError(f"cannot write {target.name}: {found.error_string}") from found
+            raise UsageError(f"cannot write what was decoded: {found.error_string}") from found
     return error
 
 

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from common.signal.containers import promised_bytes
-from common.signal.decoding import Decoded, decode, open_sound
+from common.signal.decoding import Decoded, create_sound, decode, open_sound
 from common.support.errors import UsageError
+from common.support.files import check_place
 
 BLOCK = 2**18
 """Samples read at a time: 6 s at 44.1 kHz."""
@@ -115,19 +116,47 @@ def what_is_missing(path: Path, decoded: Decoded, file: soundfile.SoundFile) -> 
     return ""
 
 
-class StemWriter:
-    """Writes `folder/<source>.wav` for every source; as a context, all of them or none.
+def stem_paths(path: Path, sources: Sequence[str], out: Path) -> dict[str, Path]:
+    """Where the stems of a file are written: `out/<file's name without suffix>/<source>.wav`."""
+    # "...wav" without its suffix would be "..", the folder above.
+    name = path.stem if path.stem.strip(".") else path.name
+    return {source: out / name / f"{source}.wav" for source in sources}
 
-    The files grow under temporary names and are renamed when the block ends well; otherwise
-    they are removed, and so is the folder if it was made for them.
+
+def check_stems(files: Sequence[Path], sources: Sequence[str], out: Path) -> None:
+    """Look at every input and at every place for a stem, before long work.
+
+    Raises UsageError for a file that is not there, two whose stems would go to one folder, a
+    place where nothing can be written, and a stem that would overwrite one of the files.
+    """
+    folders = set()
+    for path in files:
+        check_file(path)
+    for path in files:
+        stems = stem_paths(path, sources, out)
+        folder = stems[sources[0]].parent
+        if folder.resolve() in folders:
+            raise UsageError(f"two of the files would both be written to {folder}; rename one")
+        folders.add(folder.resolve())
+        for stem in stems.values():
+            check_place(stem)
+            if stem.is_dir():
+                raise UsageError(f"cannot write a stem: {stem} is a folder")
+            if stem.exists() and any(stem.samefile(file) for file in files):
+                raise UsageError(f"{stem} would be overwritten by a stem; choose another --out")
+
+
+class StemWriter:
+    """Writes one file per source; as a context, all of them or none.
+
+    `paths` are in the order of the stems and lie in one folder; `like` gives rate, channels and
+    length. The files grow under temporary names and are renamed when the block ends well;
+    otherwise they are removed, and so is the folder if it was made for them.
     """
 
-    def __init__(self, folder: Path, sources: Sequence[str], like: Recording):
-        self.paths = {source: folder / f"{source}.wav" for source in sources}
-        self.partial = {
-            p: p.with_name(f".{p.name}.{os.getpid()}.part") for p in self.paths.values()
-        }
-        self.folder, self.like = folder, like
+    def __init__(self, paths: Sequence[Path], like: Recording):
+        self.partial = {p: p.with_name(f".{p.name}.{os.getpid()}.part") for p in paths}
+        self.folder, self.like = paths[0].parent, like
         self.made: list[Path] = []
         self.files: list[soundfile.SoundFile] = []
 
@@ -141,15 +170,8 @@ class StemWriter:
             n_bytes = self.like.n_samples * self.like.n_channels * 4
             container = "WAV" if n_bytes < 2**32 - 2**16 else "RF64"
             for path in self.partial.values():
-                file = soundfile.SoundFile(
-                    path,
-                    "w",
-                    self.like.sample_rate,
-                    self.like.n_channels,
-                    "FLOAT",
-                    format=container,
-                )
-                self.files.append(file)
+                rate, n_channels = self.like.sample_rate, self.like.n_channels
+                self.files.append(create_sound(path, rate, n_channels, container))
         except (OSError, soundfile.LibsndfileError) as error:
             self._remove()
             raise UsageError(f"cannot write to {self.folder}: {error}") from error
