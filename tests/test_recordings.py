@@ -139,7 +139,8 @@ def test_an_mp3_with_tags_and_a_picture(song, tmp_path):
     size = len(frame)
     header = b"ID3\x03\0\0" + bytes(size >> shift & 127 for shift in (21, 14, 7, 0))
     tagged.write_bytes(header + frame + tagged.read_bytes() + b"TAG" + b"a title".ljust(125, b"\0"))
-    audio, _ = read(tagged)
+    audio, said = read(tagged)
+    assert said == []
     assert len(audio) == len(samples)
     assert alike(audio, samples) > 0.99
 
@@ -251,6 +252,76 @@ def test_a_damaged_packet_is_read_past_and_said(song, tmp_path):
     audio, said = read(tmp_path / "bad.m4a")
     assert 0 < len(expected) - len(audio) <= 3 * 1024
     assert len(said) == 1 and "bad.m4a is damaged" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "lost"), [("x.flac", "flac", 2 * 4608), ("x.ogg", "libvorbis", 2 * RATE)]
+)
+@pytest.mark.parametrize("has_ffmpeg", [True, False])
+def test_damage_in_the_middle_is_said(song, tmp_path, monkeypatch, name, codec, lost, has_ffmpeg):
+    whole = ffmpeg(song[0], tmp_path / name, "-c:a", codec)
+    expected, _ = read(whole)
+    content = bytearray(whole.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 300] = np.random.default_rng(0).bytes(300)
+    (tmp_path / f"bad_{name}").write_bytes(content)
+    if not has_ffmpeg:
+        without_ffmpeg(monkeypatch)
+    audio, said = read(tmp_path / f"bad_{name}")
+    assert len(said) == 1 and ("is damaged" in said[0] or "breaks off" in said[0])
+    if has_ffmpeg:
+        assert 0 < len(expected) - len(audio) <= lost
+    begin = len(audio) // 3
+    np.testing.assert_allclose(audio[:begin], expected[:begin], atol=1e-4)
+    assert np.abs(audio).max() < 1.2 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("has_ffmpeg", [True, False])
+def test_a_piped_flac_that_breaks_off(song, tmp_path, monkeypatch, has_ffmpeg):
+    whole = piped(song[0], tmp_path / "x.flac", "-f", "flac")
+    cut(whole, tmp_path / "cut.flac", whole.stat().st_size // 2)
+    if not has_ffmpeg:
+        without_ffmpeg(monkeypatch)
+    audio, said = read(tmp_path / "cut.flac")
+    np.testing.assert_array_equal(audio, song[1][: len(audio)])
+    assert len(said) == 1 and ("is damaged" in said[0] or "breaks off" in said[0])
+
+
+def test_flac_in_ogg(song, tmp_path):
+    whole = ffmpeg(song[0], tmp_path / "x.oga", "-c:a", "flac")
+    audio, said = read(whole)
+    assert said == []
+    np.testing.assert_array_equal(audio, song[1])
+    audio, said = read(cut(whole, tmp_path / "cut.oga", whole.stat().st_size // 2))
+    np.testing.assert_array_equal(audio, song[1][: len(audio)])
+    assert len(said) == 1 and "breaks off" in said[0]
+
+
+@pytest.mark.parametrize("has_ffmpeg", [True, False])
+def test_what_follows_a_flac_file_is_no_fault(song, tmp_path, monkeypatch, has_ffmpeg):
+    whole = ffmpeg(song[0], tmp_path / "x.flac")
+    whole.write_bytes(whole.read_bytes() + b"TAG" + b"a title".ljust(125, b"\0"))
+    if not has_ffmpeg:
+        without_ffmpeg(monkeypatch)
+    audio, said = read(whole)
+    assert said == []
+    np.testing.assert_array_equal(audio, song[1])
+
+
+@pytest.mark.parametrize("kind", MP3)
+def test_what_follows_or_precedes_an_mp3_is_no_fault(song, tmp_path, kind):
+    content = ffmpeg(song[0], tmp_path / "x.mp3", *MP3[kind]).read_bytes()
+    expected, _ = read(tmp_path / "x.mp3")
+    ape = b"APETAGEX" + np.random.default_rng(0).bytes(3000) + b"APETAGEX".ljust(32, b"\0")
+    id3v1 = b"TAG" + b"a title".ljust(125, b"\0")
+    for tail in (id3v1, ape, ape + id3v1, bytes(5000)):
+        (tmp_path / "y.mp3").write_bytes(content + tail)
+        audio, said = read(tmp_path / "y.mp3")
+        assert said == []
+        np.testing.assert_array_equal(audio, expected)
+    (tmp_path / "y.mp3").write_bytes(bytes(700) + content[:30244])
+    audio, said = read(tmp_path / "y.mp3")
+    assert len(said) == 1 and "breaks off" in said[0]
 
 
 def test_a_film_that_breaks_off(song, tmp_path):

@@ -6,6 +6,7 @@ Decoders read a file that breaks off, and some of several that were joined, with
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,6 +108,7 @@ def mapped(path: Path) -> Iterator[mmap.mmap]:
 
 MPEG_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+MPEG_MARK = re.compile(b"\xff|ID3")
 KBITS_LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
 
@@ -150,6 +152,6 @@ def mpeg_frames(path: Path) -> Mpeg:
             elif data[at : at + 3] == b"ID3":
                 at += 10 + sum(byte << 7 * k for k, byte in enumerate(data[at + 6 : at + 10][::-1]))
             else:
-                places = (data.find(mark, at + 1) for mark in (b"\xff", b"ID3"))
-                at = min((place for place in places if place > 0), default=-1)
+                found = MPEG_MARK.search(data, at + 1)
+                at = found.start() if found else -1
     return Mpeg(n_samples, end, breaks_off)

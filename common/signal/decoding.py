@@ -20,6 +20,8 @@ STEP = 4096
 BINARY = getattr(os, "O_BINARY", 0)  # Windows would change line ends
 UNKNOWN = 2**62
 """libsndfile gives a length above this to a file whose header has none."""
+NO_SEEK = 39
+"""libsndfile's error at the end of such a file, where soundfile seeks to where it is."""
 
 # Vorbis I specification, 4.3.9, and RFC 7845, 5.1.1.2: which channel of the file comes where in
 # the order of WAVEFORMATEXTENSIBLE. With 1, 2 or 4 channels the two orders are the same.
@@ -64,8 +66,8 @@ def decode(path: Path, scratch: Path, file: soundfile.SoundFile | None) -> Decod
     """
     if file and file.format == "OGG":
         return decode_ogg(path, scratch, file)
-    is_mp3 = file is not None and file.subtype == "MPEG_LAYER_III"
-    mpeg = mpeg_frames(path) if is_mp3 else None
+    is_mp3 = path.suffix.lower() == ".mp3" or (file and file.subtype == "MPEG_LAYER_III")
+    mpeg = mpeg_frames(path) if is_mp3 else Mpeg(0, 0, False)
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg:
         try:
@@ -78,23 +80,32 @@ def decode(path: Path, scratch: Path, file: soundfile.SoundFile | None) -> Decod
     return decode_with_libsndfile(path, scratch, file, mpeg)
 
 
-def decode_with_ffmpeg(ffmpeg: str, path: Path, scratch: Path, mpeg: Mpeg | None) -> Decoded:
+def decode_with_ffmpeg(ffmpeg: str, path: Path, scratch: Path, mpeg: Mpeg) -> Decoded:
     """Decode the first audio stream of any file with ffmpeg, past packets that are damaged."""
     wav = scratch / "decoded.wav"
-    source = ["-i", str(path.absolute())]
-    if mpeg and mpeg.breaks_off:  # from a part of a frame ffmpeg would make a whole one
-        source = ["-f", "mp3", "-i", f"subfile,,start,0,end,{mpeg.end},,:{path.absolute()}"]
+    source = ["-err_detect", "crccheck+explode", "-i", str(path.absolute())]
+    if mpeg.n_samples:  # ffmpeg would make frames of a tag after the last one, or of a part of one
+        part = f"subfile,,start,0,end,{mpeg.end},,:{path.absolute()}"
+        source = ["-f", "mp3", "-i", part]
     command = [ffmpeg, "-v", "level+info", "-nostats", "-nostdin", *source, "-map", "0:a:0"]
     command += ["-c:a", "pcm_f32le", "-rf64", "auto", str(wav)]
     done = subprocess.run(command, capture_output=True, check=False)
     log = done.stderr.decode(errors="replace")
-    errors = re.findall(r"^(?:\[.* @ \w+\] )?\[(?:error|fatal)\] (.*)$", log, re.MULTILINE)
     if done.returncode != 0:
-        said = errors[-1] if errors else f"exit code {done.returncode}"
+        said = (errors_in(log) or [f"exit code {done.returncode}"])[-1]
         raise UsageError(f"{path} is not audio, or cannot be decoded; ffmpeg says: {said}")
-    promised = promised_seconds(log)
+    # Before that line ffmpeg looks at everything in the file, pictures too.
+    errors = errors_in(log.partition("[info] Input #0")[2])
     error = f"ffmpeg says: {errors[0]}" if errors else ""
-    return Decoded(wav, promised, mpeg is not None and mpeg.breaks_off, error)
+    with open(path, "rb") as file:
+        is_ogg = file.read(4) == b"OggS"
+    breaks_off = mpeg.breaks_off or (is_ogg and not ogg_links(path).is_whole)
+    return Decoded(wav, promised_seconds(log), breaks_off, error)
+
+
+def errors_in(log: str) -> list[str]:
+    """What ffmpeg, run with `-v level+info`, calls an error."""
+    return re.findall(r"^(?:\[.* @ \w+\] )?\[(?:error|fatal)\] (.*)$", log, re.MULTILINE)
 
 
 def promised_seconds(log: str) -> float:
@@ -109,19 +120,17 @@ def promised_seconds(log: str) -> float:
 
 
 def decode_with_libsndfile(
-    path: Path, scratch: Path, file: soundfile.SoundFile, mpeg: Mpeg | None
+    path: Path, scratch: Path, file: soundfile.SoundFile, mpeg: Mpeg
 ) -> Decoded:
     """Decode what libsndfile reads, where ffmpeg is missing or does not know the format."""
     wav = scratch / "decoded.w64"
     with create_sound(wav, file.samplerate, file.channels, "W64") as target:
         error = copy(file, target)
-    n_read = target.frames
-    if mpeg and n_read < mpeg.n_samples - 4 * 1152:  # less the coder's delay and padding
+    if target.frames < mpeg.n_samples - 4 * 1152:  # less the coder's delay and padding
         raise UsageError(f"libsndfile reads only a part of {path}; install ffmpeg to read it all")
-    known = 0 if mpeg or file.frames > UNKNOWN else file.frames
-    breaks_off = mpeg is not None and mpeg.breaks_off
-    error = "" if n_read == known or file.frames > UNKNOWN else error
-    return Decoded(wav, known / file.samplerate, breaks_off, error)
+    known = 0 if mpeg.n_samples or file.frames > UNKNOWN else file.frames
+    error = "" if target.frames == known else error  # what it met was after the last sample
+    return Decoded(wav, known / file.samplerate, mpeg.breaks_off, error)
 
 
 def decode_ogg(path: Path, scratch: Path, file: soundfile.SoundFile) -> Decoded:
@@ -136,7 +145,10 @@ def decode_ogg(path: Path, scratch: Path, file: soundfile.SoundFile) -> Decoded:
             with link:
                 check_same(path, target, link)
                 order = OGG_CHANNELS.get(link.channels) if link.subtype != "FLAC" else None
+                before = target.frames
                 error = copy(link, target, order) or error
+                if link.frames < UNKNOWN and (lost := before + link.frames - target.frames) > 0:
+                    error = f"{lost} samples of it are lost"
         return Decoded(wav, breaks_off=not ogg.is_whole, error=error)
 
 
@@ -152,14 +164,15 @@ def copy(
     file: soundfile.SoundFile, target: soundfile.SoundFile, order: list[int] | None = None
 ) -> str:
     """Copy all samples that can be read, channels in the given order; returns what went wrong."""
-    error = ""
-    while not error:
+    error, is_last = "", False
+    while not is_last:
         # What was read before an error is in `block`, but not how much: it is what is no NaN.
         block = np.full((STEP, file.channels), np.nan, np.float32)
         try:
             n_read = len(file.read(out=block))
         except soundfile.LibsndfileError as found:
-            error = found.error_string
+            error = "" if found.code == NO_SEEK else found.error_string
+            is_last = True
             n_read = int(np.isfinite(block).all(axis=1).cumprod().sum())
         if n_read == 0:
             break
