@@ -188,10 +188,11 @@ class StemWriter:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for file in self.files:
             file.close()
-        if kind is None:
-            for path, partial in self.partial.items():
-                os.replace(partial, path)
-        else:
+        try:
+            if kind is None:
+                for path, partial in self.partial.items():
+                    os.replace(partial, path)
+        finally:
             self._remove()
 
     def _remove(self) -> None:
