@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,6 +84,7 @@ def separate_files(options: argparse.Namespace) -> None:
     from common.recipes.checkpoints import load
     from common.separation.any_length import separate_file
     from common.separation.separators import TwoStems
+    from common.signal.recordings import check_stems
 
     given = options.weights
     separator = load_official(options.model, given) if given else load(options.model)
@@ -91,13 +93,20 @@ def separate_files(options: argparse.Namespace) -> None:
     chosen = device(torch, options.device)
     if isinstance(separator, torch.nn.Module):
         separator.to(chosen)
-    folders = [options.out / path.stem for path in options.files]
-    for folder in folders:
-        if folders.count(folder) > 1:
-            raise UsageError(f"two of the files would both be written to {folder}; rename one")
+    check_stems(options.files, separator.sources, options.out)
     for path in options.files:
-        written = separate_file(separator, path, options.out)
-        print(*written.values(), sep="\n")
+        for stem in separate_file(separator, path, options.out, warn).values():
+            print(printable(stem))
+
+
+def warn(line: str) -> None:
+    """Say what is no error but should be known, where it does not mix with results."""
+    print(f"warning: {printable(line)}", file=sys.stderr)
+
+
+def printable(name: object) -> str:
+    """A name as it can be printed: on a disk it may be no UTF-8."""
+    return os.fsencode(str(name)).decode(errors="replace")
 
 
 def device(torch, wanted: str | None) -> str:
@@ -170,10 +179,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        name = printable(error.filename or "")
+        print(f"error: {name}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

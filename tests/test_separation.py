@@ -1,5 +1,7 @@
 """Separators take recordings of any length, rate and channel count, and give back the same."""
 
+import subprocess
+
 import numpy as np
 import pytest
 import soundfile
@@ -195,3 +197,44 @@ def test_files_and_memory_give_the_same(tmp_path):
     written = separate_file(Shares(0.4, 0.6), tmp_path / "x.wav", tmp_path)
     from_file = soundfile.read(written["b"], dtype="float32")[0].T
     np.testing.assert_array_equal(from_file, separate(Shares(0.4, 0.6), mixture, 44100)[1].numpy())
+
+
+def test_nothing_half_written_is_left_where_a_stem_cannot_take_its_place(tmp_path):
+    """A folder that comes to be in a stem's place while the file is separated."""
+
+    class Late(Shares):
+        def forward(self, mixture):
+            (tmp_path / "out" / "x" / "b.wav").mkdir(exist_ok=True)
+            return super().forward(mixture)
+
+    soundfile.write(tmp_path / "x.wav", music(2, 5000, 22050).T.numpy(), 22050)
+    with pytest.raises(OSError, match=r"b\.wav"):
+        separate_file(Late(0.5, 0.5), tmp_path / "x.wav", tmp_path / "out")
+    left = [p.name for p in (tmp_path / "out" / "x").iterdir()]
+    assert not any(name.endswith(".part") for name in left)
+
+
+def test_a_recording_that_is_heard_twice_is_decoded_once_and_whole(tmp_path, monkeypatch):
+    """A separator that listens first, and runs out of memory once, from a compressed file."""
+    heard, decoded = [], []
+
+    class Listener(Shares):
+        def listen(self, segments):
+            heard.append(sum(segment.shape[-1] for segment in segments))
+            return self
+
+        def forward(self, mixture):
+            if len(heard) == 1:
+                raise torch.cuda.OutOfMemoryError("full")
+            return super().forward(mixture)
+
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: decoded.append(a) or run(*a, **k))
+    mixture = music(2, 60_000, 22050).T.numpy()
+    soundfile.write(tmp_path / "x.flac", mixture, 22050)
+    said = []
+    written = separate_file(Listener(1.0), tmp_path / "x.flac", tmp_path / "out", said.append)
+    assert len(heard) == 2 and min(heard) >= 60_000
+    assert len(said) == 1 and "memory" in said[0]
+    assert len(decoded) == 1
+    np.testing.assert_allclose(soundfile.read(written["a"])[0], mixture, atol=1e-4)

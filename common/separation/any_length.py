@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from common.separation.overlap_add import Plan, after_listening, stream
 from common.separation.separators import Separator
-from common.signal.recordings import StemWriter, open_recording
+from common.signal.recordings import StemWriter, check_stems, open_recording, stem_paths
 
 
 def separate(
@@ -38,21 +38,25 @@ def separate_file(
 
     Rate, channels and length are the input's; samples are 32-bit floats, so that loud stems do
     not clip. Works in blocks: memory does not grow with length. The stems appear when all are
-    whole. Raises UsageError for a file that cannot be read or holds NaN or infinite samples.
+    whole. `say` is told of a file that breaks off or is damaged: it is separated as far as it can
+    be read. Raises UsageError for a file that cannot be read or holds NaN or infinite samples.
     """
+    path, out = Path(path), Path(out)
+    check_stems([path], separator.sources, out)
+    paths = stem_paths(path, separator.sources, out)
+    with open_recording(path, say) as recording:
 
-    def attempt(segment: float, device: torch.device) -> dict[str, Path]:
-        with open_recording(path) as recording:
+        def attempt(segment: float, device: torch.device) -> dict[str, Path]:
             plan = Plan.make(segment, recording.sample_rate, separator.sample_rate)
             n_segments = max(-(-(recording.n_samples - plan.overlap) // plan.hop), 1)
             ready = after_listening(separator, recording.blocks(), plan, device)
-            with StemWriter(out / path.stem, separator.sources, recording) as writer:
+            with StemWriter(list(paths.values()), recording) as writer:
                 pieces = stream(ready, recording.blocks(), plan, device)
                 for piece in tqdm(pieces, path.name, n_segments, unit="segment", leave=False):
                     writer.write(piece)
-            return writer.paths
+            return paths
 
-    return with_enough_memory(separator, attempt, say)
+        return with_enough_memory(separator, attempt, say)
 
 
 def with_enough_memory(

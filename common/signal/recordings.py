@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,15 +14,28 @@ import soundfile
 import torch
 from torch import Tensor
 
+from common.signal.containers import promised_bytes
+from common.signal.decoding import Decoded, create_sound, decode, open_sound
 from common.support.errors import UsageError
+from common.support.files import check_place
 
 BLOCK = 2**18
 """Samples read at a time: 6 s at 44.1 kHz."""
 
 
+PLAIN = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+"""What libsndfile reads from where it lies; all else is decoded first."""
+TOLERANCE = 0.2
+"""Seconds by which the length in a compressed file may err: a coder's delay, rounding."""
+
+
 @dataclass(frozen=True)
 class Recording:
-    """An open audio file: `path` is what the person named, `file` what is read."""
+    """An open audio file: `path` is what the person named, `file` what is read.
+
+    Channels come in the order of WAVEFORMATEXTENSIBLE, whatever the container's own: front left,
+    front right, centre, low frequencies, back left, back right, side left, side right.
+    """
 
     path: Path
     file: soundfile.SoundFile
@@ -42,98 +53,110 @@ class Recording:
         return self.file.frames
 
     def blocks(self) -> Iterator[Tensor]:
-        """All samples in blocks `(c, t)`. Raises UsageError where they end too early."""
+        """All samples in blocks `(c, t)`. Raises UsageError where the file is cut meanwhile."""
         self.file.seek(0)
-        n_read = 0
-        try:
-            for block in self.file.blocks(BLOCK, dtype="float32", always_2d=True):
-                n_read += len(block)
-                yield torch.from_numpy(block.T.copy())
-        except soundfile.LibsndfileError as error:
-            raise UsageError(f"{self.path} is damaged ({error.error_string})") from error
-        if n_read < self.n_samples:
-            raise truncated(self.path)
-
-
-def truncated(path: Path) -> UsageError:
-    return UsageError(f"{path} is truncated: it ends before its header says; copy it again")
+        left = self.n_samples
+        while left:
+            block = self.file.read(min(BLOCK, left), dtype="float32", always_2d=True)
+            if len(block) == 0:
+                raise UsageError(f"{self.path} has become shorter while it was read")
+            left -= len(block)
+            yield torch.from_numpy(block.T.copy())
 
 
 @contextmanager
-def open_recording(path: Path) -> Iterator[Recording]:
+def open_recording(path: Path, say: Callable[[str], None] = print) -> Iterator[Recording]:
     """Open an audio file of any kind that libsndfile or ffmpeg can read.
 
-    Raises UsageError, in one line, for a file that is missing, a folder, empty, cut short or
-    not audio.
+    What can be read is the recording, no sample more or less. `say` is told, in one line, of a
+    file that breaks off or is damaged. Raises UsageError, in one line, for a file that is missing,
+    a folder, empty, not audio or without samples.
     """
     path = Path(path)
+    check_file(path)
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        file = open_sound(path)
+        if file:
+            stack.enter_context(file)
+        decoded = Decoded(path)
+        if not (file and file.frames and file.format != "FLAC" and file.subtype in PLAIN):
+            decoded = decode(path, Path(scratch), file)
+            file = stack.enter_context(soundfile.SoundFile(decoded.file))
+        if file.frames == 0:
+            raise UsageError(f"{path} holds no samples")
+        if fault := what_is_missing(path, decoded, file):
+            say(fault)
+        yield Recording(path, file)
+
+
+def check_file(path: Path) -> None:
+    """Raise UsageError, in one line, where there is no file to read."""
     if not path.exists():
         raise UsageError(f"{path} does not exist")
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name the audio files in it")
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file on a disk")
     if path.stat().st_size == 0:
         raise UsageError(f"{path} is empty")
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            file = soundfile.SoundFile(path)
-        except soundfile.LibsndfileError:
-            file = soundfile.SoundFile(decode(path, Path(scratch)))
-        with file:
-            if file.frames == 0:
-                raise UsageError(f"{path} holds no samples")
-            if file.format == "WAV" and wav_is_cut_short(path):
-                raise truncated(path)
-            yield Recording(path, file)
 
 
-def wav_is_cut_short(path: Path) -> bool:
-    """Whether a RIFF header promises more bytes than the file has.
+def what_is_missing(path: Path, decoded: Decoded, file: soundfile.SoundFile) -> str:
+    """One line on a file that breaks off or is damaged; nothing for one that is whole."""
+    length, promised = file.frames / file.samplerate, decoded.promised
+    breaks_off = decoded.breaks_off or promised > length + TOLERANCE
+    n_promised, n_there = promised_bytes(path)
+    if n_there and (n_promised - n_there) * file.frames >= n_there:
+        breaks_off, promised = True, length * n_promised / n_there
+    if breaks_off:
+        of = f" of {promised:.2f} s" if promised > length else ""
+        return f"{path} breaks off at {length:.2f} s{of}"
+    if decoded.error:
+        return f"{path} is damaged, {length:.2f} s of it can be read; {decoded.error}"
+    return ""
 
-    libsndfile reads such a file without a word. Programs that write to a pipe cannot know the
-    size and put 0 or 0xFFFFFFFF there, which promises nothing.
+
+def stem_paths(path: Path, sources: Sequence[str], out: Path) -> dict[str, Path]:
+    """Where the stems of a file are written: `out/<file's name without suffix>/<source>.wav`."""
+    # "...wav" without its suffix would be "..", the folder above.
+    name = path.stem if path.stem.strip(".") else path.name
+    return {source: out / name / f"{source}.wav" for source in sources}
+
+
+def check_stems(files: Sequence[Path], sources: Sequence[str], out: Path) -> None:
+    """Look at every input and at every place for a stem, before long work.
+
+    Raises UsageError for a file that is not there, two whose stems would go to one folder, a
+    place where nothing can be written, and a stem that would overwrite one of the files.
     """
-    with open(path, "rb") as file:
-        header = file.read(8)
-    promised = int.from_bytes(header[4:8], "little")
-    return header[:4] == b"RIFF" and promised < 0xFFFFFF00 and promised + 8 > path.stat().st_size
-
-
-def decode(path: Path, scratch: Path) -> Path:
-    """Decode the first audio stream of any file to a wav file in `scratch`, with ffmpeg."""
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        raise UsageError(f"{path} is no wav, flac, ogg or mp3 file; install ffmpeg to read others")
-    wav = scratch / "decoded.wav"
-    command = [
-        ffmpeg,
-        "-v",
-        "error",
-        "-nostdin",
-        "-xerror",
-        "-i",
-        str(path.absolute()),
-        "-map",
-        "0:a:0",
-    ]
-    command += ["-c:a", "pcm_f32le", "-rf64", "auto", str(wav)]
-    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        raise UsageError(f"{path} is not audio, or damaged: neither libsndfile nor ffmpeg reads it")
-    return wav
+    folders = set()
+    for path in files:
+        check_file(path)
+    for path in files:
+        stems = stem_paths(path, sources, out)
+        folder = stems[sources[0]].parent
+        if folder.resolve() in folders:
+            raise UsageError(f"two of the files would both be written to {folder}; rename one")
+        folders.add(folder.resolve())
+        for stem in stems.values():
+            check_place(stem)
+            if stem.is_dir():
+                raise UsageError(f"cannot write a stem: {stem} is a folder")
+            if stem.exists() and any(stem.samefile(file) for file in files):
+                raise UsageError(f"{stem} would be overwritten by a stem; choose another --out")
 
 
 class StemWriter:
-    """Writes `folder/<source>.wav` for every source; as a context, all of them or none.
+    """Writes one file per source; as a context, all of them or none.
 
-    The files grow under temporary names and are renamed when the block ends well; otherwise
-    they are removed, and so is the folder if it was made for them.
+    `paths` are in the order of the stems and lie in one folder; `like` gives rate, channels and
+    length. The files grow under temporary names and are renamed when the block ends well;
+    otherwise they are removed, and so is the folder if it was made for them.
     """
 
-    def __init__(self, folder: Path, sources: Sequence[str], like: Recording):
-        self.paths = {source: folder / f"{source}.wav" for source in sources}
-        self.partial = {
-            p: p.with_name(f".{p.name}.{os.getpid()}.part") for p in self.paths.values()
-        }
-        self.folder, self.like = folder, like
+    def __init__(self, paths: Sequence[Path], like: Recording):
+        self.partial = {p: p.with_name(f".{p.name}.{os.getpid()}.part") for p in paths}
+        self.folder, self.like = paths[0].parent, like
         self.made: list[Path] = []
         self.files: list[soundfile.SoundFile] = []
 
@@ -147,15 +170,8 @@ class StemWriter:
             n_bytes = self.like.n_samples * self.like.n_channels * 4
             container = "WAV" if n_bytes < 2**32 - 2**16 else "RF64"
             for path in self.partial.values():
-                file = soundfile.SoundFile(
-                    path,
-                    "w",
-                    self.like.sample_rate,
-                    self.like.n_channels,
-                    "FLOAT",
-                    format=container,
-                )
-                self.files.append(file)
+                rate, n_channels = self.like.sample_rate, self.like.n_channels
+                self.files.append(create_sound(path, rate, n_channels, container))
         except (OSError, soundfile.LibsndfileError) as error:
             self._remove()
             raise UsageError(f"cannot write to {self.folder}: {error}") from error
@@ -172,10 +188,11 @@ class StemWriter:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for file in self.files:
             file.close()
-        if kind is None:
-            for path, partial in self.partial.items():
-                os.replace(partial, path)
-        else:
+        try:
+            if kind is None:
+                for path, partial in self.partial.items():
+                    os.replace(partial, path)
+        finally:
             self._remove()
 
     def _remove(self) -> None:
