@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import json
 import platform
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -22,6 +21,7 @@ from common.data.embedded import SONG_SETS, embedded_tracks
 from common.data.excerpts import Excerpts
 from common.data.tracks import Track
 from common.experiments.resumable import RESULTS, mean_sdr, run_rows
+from common.experiments.trial import trial
 from common.models.spleeter import RatioMasks
 from common.models.unet import PerSource, UNet
 from common.recipes.recipe import BENCH_STFT, Recipe
@@ -30,7 +30,6 @@ from common.separation.separators import MaskSeparator
 from common.signal.masks import apply_mask
 from common.signal.stft import STFT
 from common.songs.dataset import GENERATOR_VERSION
-from common.training.loop import fit
 
 STEPS = 1000
 N_TRAIN, N_VALID = 120, 10
@@ -169,22 +168,12 @@ def songs(split: str) -> list[Track]:
 def measure(key: dict) -> dict:
     """Train one of them; SDR (dB) per source, mean over the validation songs; core seconds."""
     made = CHANGES[key["model"]][key["change"]](shortened(BEFORE[key["model"]]))
-    made = taught(seed=key["seed"])(made)
-    torch.manual_seed(made.config.seed)
-    net = made.net()
-    excerpts = Excerpts(
-        songs("train"), made.seconds, made.config.seed, made.augment, made.n_channels
-    )
-    if made.prepare:
-        made.prepare(net, excerpts)
-    begin = time.process_time()
-    fit(net, made.objective, excerpts, made.config)
-    seconds = time.process_time() - begin
-    separator = made.separator(net.cpu()).eval()
+    excerpts = Excerpts(songs("train"), made.seconds, key["seed"], made.augment, made.n_channels)
+    done = trial(made.net, made.objective, excerpts, made.config, key["seed"], made.prepare)
     return {
-        "sdr": mean_sdr(separator, songs("valid")),
-        "parameters": sum(x.numel() for x in net.parameters()),
-        "core_seconds": round(seconds),
+        "sdr": mean_sdr(made.separator(done.net).eval(), songs("valid")),
+        "parameters": done.n_parameters,
+        "core_seconds": round(done.core_seconds),
     }
 
 

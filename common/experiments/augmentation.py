@@ -8,27 +8,21 @@ book/results/augmentation.json, a row at a time; a run that was stopped goes on.
 from __future__ import annotations
 
 import functools
-import json
-import platform
-import time
 from dataclasses import asdict, replace
-
-import torch
 
 from common import SAMPLE_RATE
 from common.data.augmentation import version_name, write_versions
-from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks, songs_folder
+from common.data.embedded import SONG_SETS, embedded_tracks, songs_folder
 from common.data.excerpts import NO_AUGMENT, Augment, Excerpts
 from common.data.musdb_folder import TrackOnDisk, open_database
 from common.data.real_music import real_excerpt
 from common.data.tracks import Track
 from common.experiments.resumable import RESULTS, mean_sdr, run_rows
+from common.experiments.trial import facts, trial
 from common.models.mask_inference import MaskInference
 from common.recipes.recipe import BENCH_STFT
 from common.separation.separators import MaskSeparator
-from common.songs.dataset import GENERATOR_VERSION, set_hash
 from common.training.config import TrainConfig
-from common.training.loop import fit
 from common.training.objectives import PhaseSensitiveObjective
 from common.training.validation import ValidationLoss
 
@@ -91,8 +85,6 @@ def measure(key: dict) -> dict:
     tracks = diet(key["songs"], key["condition"])
     held_out = embedded_tracks("valid", songs=SONG_SETS["live"])
     objective = PhaseSensitiveObjective(BENCH_STFT)
-    torch.manual_seed(seed)
-    net = MaskInference(hidden_size=64, dropout=0.0)
     plain = {"augment": NO_AUGMENT, "n_channels": 1}
     losses = {
         name: ValidationLoss(objective, Excerpts(songs, SECONDS, 99, **plain), n_excerpts=64)
@@ -105,10 +97,9 @@ def measure(key: dict) -> dict:
         return curve[-1]["valid"]
 
     excerpts = Excerpts(tracks, SECONDS, seed, changes, n_channels=1)
-    begin = time.perf_counter()
-    fit(net, objective, excerpts, replace(CONFIG, seed=seed), validate)
-    seconds = time.perf_counter() - begin
-    separator = MaskSeparator(net.cpu(), BENCH_STFT).eval()
+    make = functools.partial(MaskInference, hidden_size=64, dropout=0.0)
+    done = trial(make, objective, excerpts, CONFIG, seed, validate=validate)
+    separator = MaskSeparator(done.net, BENCH_STFT).eval()
     judged = {
         "train": originals(key["songs"])[:8],
         "valid": held_out,
@@ -116,31 +107,31 @@ def measure(key: dict) -> dict:
         "excerpt": [real_excerpt()],
     }
     found = {name: mean_sdr(separator, songs) for name, songs in judged.items()}
-    return {"sdr": found, "losses": curve, "tracks": len(tracks), "seconds": round(seconds)}
+    return {
+        "sdr": found,
+        "losses": curve,
+        "tracks": len(tracks),
+        "seconds": round(done.core_seconds),
+    }
 
 
 def main() -> None:
     """Fill in the rows that are missing."""
-    songs = embedded_songs(SONG_SETS["live"])
-    about = {
-        "generator_version": GENERATOR_VERSION,
-        "test_hash": set_hash(songs, "test"),
-        "songs": {name: count for name, (_, count) in SONGS.items()},
-        "conditions": {name: asdict(c[0]) | {"versions": c[1]} for name, c in CONDITIONS.items()},
-        "steps": CONFIG.steps,
-        "batch_size": CONFIG.batch_size,
-        "seconds_per_excerpt": SECONDS,
-        "net": "MaskInference(hidden_size=64, dropout=0), each bin normalised",
-        "objective": "phase-sensitive error",
-        "hardware": platform.machine(),
-    }
+    about = facts(
+        songs={name: count for name, (_, count) in SONGS.items()},
+        conditions={name: asdict(c[0]) | {"versions": c[1]} for name, c in CONDITIONS.items()},
+        steps=CONFIG.steps,
+        batch_size=CONFIG.batch_size,
+        seconds_per_excerpt=SECONDS,
+        net="MaskInference(hidden_size=64, dropout=0), each bin normalised",
+        objective="phase-sensitive error",
+    )
     keys = [
         {"songs": songs, "condition": condition, "seed": seed}
         for seed in SEEDS
         for songs, conditions in {"few": list(CONDITIONS), "many": ["none", "all"]}.items()
         for condition in conditions
     ]
-    about = json.loads(json.dumps(about))  # as it will be read back: no tuples
     run_rows(RESULTS / "augmentation.json", about, keys, measure)
 
 

@@ -8,29 +8,22 @@ rewrites book/results/chimera.json, a row at a time; a run that was stopped goes
 from __future__ import annotations
 
 import functools
-import json
-import platform
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from common import SOURCES
-from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.embedded import SONG_SETS, embedded_tracks
 from common.data.excerpts import NO_AUGMENT, Excerpts
 from common.data.tracks import Track
-from common.evaluation.metrics import sdr
-from common.experiments.resumable import RESULTS, run_rows
+from common.experiments.resumable import RESULTS, run_rows, track_sdr
+from common.experiments.trial import facts, trial
 from common.models.chimera import Chimera, EmbeddingBranch, MaskBranch
-from common.separation.any_length import separate
 from common.separation.clustering import ClusteringSeparator, store_centroids
 from common.separation.separators import MaskSeparator, Separator
 from common.signal.stft import STFT
-from common.songs.dataset import GENERATOR_VERSION, set_hash
 from common.training.config import TrainConfig
-from common.training.loop import fit
 from common.training.losses import affinity_loss, whitened_kmeans_loss
 from common.training.objectives import ChimeraObjective
 
@@ -75,11 +68,9 @@ def heads(net: Chimera) -> dict[str, Separator]:
     }
 
 
-def mean_sdr(separator: Separator, tracks: list[Track]) -> dict[str, object]:
+def song_and_stem_sdr(separator: Separator, tracks: list[Track]) -> dict[str, object]:
     """SDR in dB: of each track, averaged over its stems; of each stem, averaged over tracks."""
-    ratios = torch.stack(
-        [sdr(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
-    )
+    ratios = track_sdr(separator, tracks)
     stems = zip(SOURCES, ratios.nanmean(dim=0).tolist(), strict=True)
     return {
         "songs": [round(x, 3) for x in ratios.nanmean(dim=1).tolist()],
@@ -97,10 +88,9 @@ def trained(
     """A small Chimera, trained on these songs at one weight, with its centroids."""
     objective = ChimeraObjective(TRANSFORM, weight, loss)
     excerpts = Excerpts(tracks, SECONDS, seed, NO_AUGMENT, n_channels=1)
-    torch.manual_seed(seed)
-    net = Chimera(hidden_size=32, n_layers=1, dropout=0.0)
-    fit(net, objective, excerpts, replace(config, seed=seed))
-    store_centroids(EmbeddingBranch(net.cpu().eval()), excerpts, TRANSFORM)
+    make = functools.partial(Chimera, hidden_size=32, n_layers=1, dropout=0.0)
+    net = trial(make, objective, excerpts, config, seed).net
+    store_centroids(EmbeddingBranch(net), excerpts, TRANSFORM)
     return net
 
 
@@ -118,7 +108,7 @@ def measure(key: dict) -> dict:
         "test": middles("test"),
     }
     found = {
-        head: {name: mean_sdr(separator, tracks) for name, tracks in judged.items()}
+        head: {name: song_and_stem_sdr(separator, tracks) for name, tracks in judged.items()}
         for head, separator in heads(net).items()
     }
     return {"sdr": found, "core_seconds": round(time.process_time() - begin)}
@@ -126,20 +116,16 @@ def measure(key: dict) -> dict:
 
 def main() -> None:
     """Fill in the rows that are missing."""
-    songs = embedded_songs(SONG_SETS["live"])
-    about = {
-        "generator_version": GENERATOR_VERSION,
-        "test_hash": set_hash(songs, "test"),
-        "songs": SONGS,
-        "steps": CONFIG.steps,
-        "batch_size": CONFIG.batch_size,
-        "learning_rate": CONFIG.learning_rate,
-        "seconds_per_excerpt": SECONDS,
-        "seconds_judged": JUDGED,
-        "net": "Chimera(hidden_size=32, n_layers=1, dropout=0), 8 dimensions",
-        "masks": "phase-sensitive error",
-        "hardware": platform.machine(),
-    }
+    about = facts(
+        songs=SONGS,
+        steps=CONFIG.steps,
+        batch_size=CONFIG.batch_size,
+        learning_rate=CONFIG.learning_rate,
+        seconds_per_excerpt=SECONDS,
+        seconds_judged=JUDGED,
+        net="Chimera(hidden_size=32, n_layers=1, dropout=0), 8 dimensions",
+        masks="phase-sensitive error",
+    )
     runs = [(songs, "affinity", weight) for songs in SONGS for weight in WEIGHTS]
     runs.append(("many", "whitened", WHITENED))
     keys = [
@@ -147,7 +133,6 @@ def main() -> None:
         for seed in SEEDS
         for songs, loss, weight in runs
     ]
-    about = json.loads(json.dumps(about))  # as it will be read back: no tuples
     run_rows(RESULTS / "chimera.json", about, keys, measure)
 
 

@@ -8,19 +8,16 @@ at a time; a run that was stopped goes on.
 from __future__ import annotations
 
 import functools
-import json
-import platform
-import time
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.embedded import SONG_SETS, embedded_tracks
 from common.data.excerpts import Excerpts
 from common.data.tracks import Track
 from common.evaluation.metrics import sdr
 from common.experiments.resumable import RESULTS, run_rows
+from common.experiments.trial import facts, trial
 from common.models.deep_clustering import DeepClustering
 from common.recipes.recipe import BENCH_STFT
 from common.separation.clustering import (
@@ -31,9 +28,7 @@ from common.separation.clustering import (
     store_centroids,
 )
 from common.signal.masks import apply_mask
-from common.songs.dataset import GENERATOR_VERSION, set_hash
 from common.training.config import TrainConfig
-from common.training.loop import fit
 from common.training.losses import affinity_loss, whitened_kmeans_loss
 from common.training.objectives import ClusteringObjective
 
@@ -76,35 +71,26 @@ def judge(net: DeepClustering, songs: list[Track]) -> dict[str, list[float]]:
 
 def measure(key: dict) -> dict:
     """Train with one loss from one seed; mean SDR in dB. "valid" chooses, "test" only reports."""
-    torch.manual_seed(key["seed"])
-    net = DeepClustering(hidden_size=32, n_layers=1)
     excerpts = Excerpts(tracks("train"), SECONDS, key["seed"], n_channels=1)
     objective = ClusteringObjective(BENCH_STFT, LOSSES[key["loss"]])
-    begin = time.process_time()
-    fit(net, objective, excerpts, replace(CONFIG, seed=key["seed"]))
-    seconds = time.process_time() - begin
-    net = net.cpu().eval()
-    store_centroids(net, excerpts, BENCH_STFT)
-    judged = {split: judge(net, tracks(split)) for split in ("valid", "test")}
-    return {"sdr": judged, "seconds": round(seconds)}
+    make = functools.partial(DeepClustering, hidden_size=32, n_layers=1)
+    done = trial(make, objective, excerpts, CONFIG, key["seed"])
+    store_centroids(done.net, excerpts, BENCH_STFT)
+    judged = {split: judge(done.net, tracks(split)) for split in ("valid", "test")}
+    return {"sdr": judged, "seconds": round(done.core_seconds)}
 
 
 def main() -> None:
     """Fill in the rows that are missing."""
-    songs = embedded_songs(SONG_SETS["live"])
-    about = {
-        "generator_version": GENERATOR_VERSION,
-        "test_hash": set_hash(songs, "test"),
-        "steps": CONFIG.steps,
-        "batch_size": CONFIG.batch_size,
-        "seconds_per_excerpt": SECONDS,
-        "net": "DeepClustering(hidden_size=32, n_layers=1)",
-        "hardnesses": HARDNESSES,
-        "pulls": PULLS,
-        "hardware": platform.machine(),
-    }
+    about = facts(
+        steps=CONFIG.steps,
+        batch_size=CONFIG.batch_size,
+        seconds_per_excerpt=SECONDS,
+        net="DeepClustering(hidden_size=32, n_layers=1)",
+        hardnesses=HARDNESSES,
+        pulls=PULLS,
+    )
     keys = [{"loss": loss, "seed": seed} for seed in SEEDS for loss in LOSSES]
-    about = json.loads(json.dumps(about))  # as it will be read back: no tuples
     run_rows(RESULTS / "clustering_losses.json", about, keys, measure)
 
 

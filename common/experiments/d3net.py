@@ -8,8 +8,6 @@ goes on.
 
 from __future__ import annotations
 
-import json
-import platform
 import time
 from collections.abc import Callable
 
@@ -17,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from common import SOURCES
-from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.embedded import SONG_SETS, embedded_tracks
 from common.data.excerpts import Excerpts
 from common.data.tracks import Track
 from common.evaluation.metrics import bleeding, sdr
 from common.experiments.resumable import RESULTS, run_rows
+from common.experiments.trial import facts, trial
 from common.models.d3_blocks import D2Block, NormConv
 from common.models.d3_sizes import BandSize
 from common.models.d3net import D3Net
@@ -29,9 +28,7 @@ from common.models.unet import PerSource
 from common.recipes.recipe import BENCH_STFT
 from common.separation.any_length import separate
 from common.separation.separators import MaskSeparator
-from common.songs.dataset import GENERATOR_VERSION, set_hash
 from common.training.config import TrainConfig
-from common.training.loop import fit
 from common.training.objectives import PhaseSensitiveObjective
 
 CONFIG = {"steps": 100, "batch_size": 4, "learning_rate": 5e-3}
@@ -146,23 +143,15 @@ def judge(separator: MaskSeparator, tracks: list[Track]) -> dict:
 
 def measure(key: dict) -> dict:
     """Train one variant from one seed. "valid" is for choosing, "test" for reporting only."""
-    torch.manual_seed(key["seed"])
-    net = VARIANTS[key["variant"]]()
     tracks = embedded_tracks("train", songs=SONG_SETS["live"])
     excerpts = Excerpts(tracks, SECONDS, key["seed"], n_channels=1)
-    begin = time.process_time()
-    history = fit(
-        net,
-        PhaseSensitiveObjective(BENCH_STFT),
-        excerpts,
-        TrainConfig(**CONFIG, seed=key["seed"]),
-    )
-    seconds = time.process_time() - begin
-    separator = MaskSeparator(net.cpu(), BENCH_STFT, segment=SECONDS).eval()
+    objective = PhaseSensitiveObjective(BENCH_STFT)
+    done = trial(VARIANTS[key["variant"]], objective, excerpts, TrainConfig(**CONFIG), key["seed"])
+    separator = MaskSeparator(done.net, BENCH_STFT, segment=SECONDS).eval()
     return {
-        "parameters": sum(weight.numel() for weight in net.parameters()),
-        "training_seconds": seconds,
-        "loss": sum(history.losses[-20:]) / 20,
+        "parameters": done.n_parameters,
+        "training_seconds": done.core_seconds,
+        "loss": done.last_loss,
         "valid": judge(separator, embedded_tracks("valid", songs=SONG_SETS["live"])),
         "test": judge(separator, embedded_tracks("test", songs=SONG_SETS["live"])),
     }
@@ -170,17 +159,14 @@ def measure(key: dict) -> dict:
 
 def main() -> None:
     """Fill in the rows that are missing."""
-    about = {
-        "generator_version": GENERATOR_VERSION,
-        "test_hash": set_hash(embedded_songs(SONG_SETS["live"]), "test"),
-        "config": CONFIG,
-        "seconds_per_excerpt": SECONDS,
-        "net": "the live recipe's D3Net",
-        "objective": "phase-sensitive error",
-        "hardware": platform.machine(),
-    }
+    about = facts(
+        config=CONFIG,
+        seconds_per_excerpt=SECONDS,
+        net="the live recipe's D3Net",
+        objective="phase-sensitive error",
+    )
     keys = [{"variant": name, "seed": seed} for seed in SEEDS for name in VARIANTS]
-    run_rows(RESULTS / "d3net.json", json.loads(json.dumps(about)), keys, measure)
+    run_rows(RESULTS / "d3net.json", about, keys, measure)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,6 @@ a run that was stopped goes on.
 
 from __future__ import annotations
 
-import json
-import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,18 +17,17 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from common import SOURCES
-from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.embedded import SONG_SETS, embedded_tracks
 from common.data.excerpts import Excerpts
 from common.data.real_music import real_excerpt
 from common.data.tracks import Track
 from common.evaluation.per_track import evaluate, evaluate_track
 from common.experiments.resumable import RESULTS, run_rows
+from common.experiments.trial import Trial, facts, trial
 from common.models.open_unmix import OpenUnmix, scale_input
 from common.recipes.recipe import BENCH_STFT
 from common.separation.separators import MaskSeparator
-from common.songs.dataset import GENERATOR_VERSION, set_hash
 from common.training.config import TrainConfig
-from common.training.loop import fit
 from common.training.objectives import PhaseSensitiveObjective
 
 
@@ -104,19 +100,17 @@ class OnlyTarget(Dataset):
         return mixture, sources[wanted : wanted + 1]
 
 
-def learn(
-    variant: str, seed: int, tracks: list[Track], steps: int = CONFIG.steps
-) -> tuple[nn.Module, list[float]]:
-    """One variant, trained on these songs from one seed, and the loss of every step."""
+def learn(variant: str, seed: int, tracks: list[Track], steps: int = CONFIG.steps) -> Trial:
+    """One variant, trained on these songs from one seed."""
     make, scaled = VARIANTS[variant]
-    torch.manual_seed(seed)
-    net = make(**SIZE)
-    excerpts = OnlyTarget(Excerpts(tracks, SECONDS, seed))
-    if scaled:
-        scale_input(net, excerpts, BENCH_STFT)
-    config = replace(CONFIG, seed=seed, steps=steps)
-    history = fit(net, PhaseSensitiveObjective(BENCH_STFT), excerpts, config)
-    return net.cpu().eval(), history.losses
+    return trial(
+        partial(make, **SIZE),
+        PhaseSensitiveObjective(BENCH_STFT),
+        OnlyTarget(Excerpts(tracks, SECONDS, seed)),
+        replace(CONFIG, steps=steps),
+        seed,
+        prepare=partial(scale_input, stft=BENCH_STFT) if scaled else None,
+    )
 
 
 def scores(separator: object) -> dict:
@@ -133,39 +127,27 @@ def scores(separator: object) -> dict:
 def measure(key: dict) -> dict:
     """Train one variant from one seed and judge it without any filter behind it."""
     tracks = embedded_tracks("train", songs=SONG_SETS["live"])
-    begin = time.perf_counter()
-    net, losses = learn(key["variant"], key["seed"], tracks)
-    seconds = time.perf_counter() - begin
+    done = learn(key["variant"], key["seed"], tracks)
     return {
-        **scores(MaskSeparator(net, BENCH_STFT, (TARGET,))),
-        "losses": [round(loss, 4) for loss in losses[::10]],
-        "parameters": sum(x.numel() for x in net.parameters()),
-        "seconds": round(seconds),
-    }
-
-
-def facts() -> dict:
-    """What holds for the songs of every row."""
-    return {
-        "generator_version": GENERATOR_VERSION,
-        "test_hash": set_hash(embedded_songs(SONG_SETS["live"]), "test"),
-        "hardware": platform.machine(),
+        **scores(MaskSeparator(done.net, BENCH_STFT, (TARGET,))),
+        "losses": [round(loss, 4) for loss in done.history.losses[::10]],
+        "parameters": done.n_parameters,
+        "seconds": round(done.core_seconds),
     }
 
 
 def main() -> None:
     """Fill in the rows that are missing."""
-    about = facts() | {
-        "size": SIZE,
-        "steps": CONFIG.steps,
-        "batch_size": CONFIG.batch_size,
-        "learning_rate": CONFIG.learning_rate,
-        "seconds_per_excerpt": SECONDS,
-        "target": TARGET,
-        "objective": "phase-sensitive error",
-    }
+    about = facts(
+        size=SIZE,
+        steps=CONFIG.steps,
+        batch_size=CONFIG.batch_size,
+        learning_rate=CONFIG.learning_rate,
+        seconds_per_excerpt=SECONDS,
+        target=TARGET,
+        objective="phase-sensitive error",
+    )
     keys = [{"variant": variant, "seed": seed} for seed in SEEDS for variant in VARIANTS]
-    about = json.loads(json.dumps(about))  # as it will be read back: no tuples
     run_rows(RESULTS / "open_unmix.json", about, keys, measure)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from common import SOURCES
@@ -28,6 +29,7 @@ def run_rows(
     A row is its key and what `measure(key)` returns. Rows measured under another `about` (the
     facts that hold for all of them) are thrown away, not mixed in.
     """
+    about = json.loads(json.dumps(about))  # as it will be read back: no tuples
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     rows = found.get("rows", []) if found.get("about") == about else []
     for key in tqdm(keys, desc=path.stem):
@@ -37,7 +39,14 @@ def run_rows(
     return rows
 
 
+def track_sdr(separator: Separator, tracks: Sequence[Track]) -> Tensor:
+    """SDR in dB of every track and stem: (n, s), NaN where a stem is silent."""
+    return torch.stack(
+        [sdr(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
+    )
+
+
 def mean_sdr(separator: Separator, tracks: Sequence[Track]) -> dict[str, float]:
     """SDR of every stem in dB, averaged over the tracks in which it sounds."""
-    ratios = [sdr(t.sources, separate(separator, t.mixture, t.sample_rate)) for t in tracks]
-    return dict(zip(SOURCES, torch.stack(ratios).nanmean(dim=0).tolist(), strict=True))
+    means = track_sdr(separator, tracks).nanmean(dim=0).tolist()
+    return dict(zip(SOURCES, means, strict=True))

@@ -7,26 +7,23 @@ rewrites book/results/song_variety.json, a row at a time; a run that was stopped
 
 from __future__ import annotations
 
+import functools
 import platform
 from dataclasses import replace
 
-import torch
-
-from common import SAMPLE_RATE, SOURCES
+from common import SAMPLE_RATE
 from common.data.embedded import data_home
 from common.data.excerpts import Augment, Excerpts
 from common.data.musdb_folder import load_tracks
 from common.data.real_music import real_excerpt
-from common.evaluation.metrics import sdr
-from common.experiments.resumable import RESULTS, run_rows
+from common.experiments.resumable import RESULTS, mean_sdr, run_rows
+from common.experiments.trial import trial
 from common.models.mask_inference import MaskInference
 from common.recipes.recipe import BENCH_STFT
-from common.separation.any_length import separate
 from common.separation.separators import MaskSeparator
 from common.songs.dataset import GENERATOR_VERSION, write_set
 from common.songs.writing.score import Variety
 from common.training.config import TrainConfig
-from common.training.loop import fit
 from common.training.objectives import PhaseSensitiveObjective
 
 PLAIN = Variety(styles=False, timbres=False, voices=False, effects=False, mixes=False)
@@ -54,19 +51,13 @@ def measure(key: dict) -> dict:
         data_home() / name, N_SONGS, 0, SECONDS, SONG_SEED, SAMPLE_RATE, variety=variety
     )
     tracks = load_tracks(root, "train") + load_tracks(root, "valid")
-    torch.manual_seed(key["seed"])
-    net = MaskInference(hidden_size=64)
-    objective = PhaseSensitiveObjective(BENCH_STFT)
     excerpts = Excerpts(tracks, 2.0, key["seed"], Augment(), n_channels=1)
-    history = fit(net, objective, excerpts, replace(CONFIG, seed=key["seed"]))
-    track = real_excerpt()
-    separator = MaskSeparator(net.cpu(), BENCH_STFT).eval()
-    estimates = separate(separator, track.mixture, track.sample_rate)
-    scores = sdr(track.sources, estimates).tolist()
-    return {
-        "sdr": dict(zip(SOURCES, scores, strict=True)),
-        "loss": sum(history.losses[-50:]) / 50,
-    }
+    objective = PhaseSensitiveObjective(BENCH_STFT)
+    make = functools.partial(MaskInference, hidden_size=64)
+    done = trial(make, objective, excerpts, CONFIG, key["seed"])
+    separator = MaskSeparator(done.net, BENCH_STFT).eval()
+    loss = sum(done.history.losses[-50:]) / 50
+    return {"sdr": mean_sdr(separator, [real_excerpt()]), "loss": loss}
 
 
 def main() -> None:

@@ -7,26 +7,22 @@ that was stopped goes on.
 from __future__ import annotations
 
 import functools
-import platform
-import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
-import torch
 from torch import Tensor, nn
 
 from common import SOURCES
-from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
+from common.data.embedded import SONG_SETS, embedded_tracks
 from common.data.excerpts import Excerpts
 from common.data.tracks import Track
 from common.experiments.open_unmix import OneSided
 from common.experiments.resumable import RESULTS, mean_sdr, run_rows
+from common.experiments.trial import facts, trial
 from common.models.spleeter import RatioMasks, SpleeterNet
 from common.models.unet import PerSource
 from common.recipes.recipe import BENCH_STFT
 from common.separation.separators import MaskSeparator
-from common.songs.dataset import GENERATOR_VERSION, set_hash
 from common.training.config import TrainConfig
-from common.training.loop import fit
 from common.training.objectives import PhaseSensitiveObjective
 
 SIZE = {
@@ -87,37 +83,30 @@ def measure(key: dict) -> dict:
 
     Of masks that were trained apart also what they are worth without sharing, as "alone".
     """
-    torch.manual_seed(key["seed"])
-    nets = nets_with(key["change"])
-    shared = RatioMasks(nets)
-    apart = key["change"] == "masks trained apart"
+    change, apart = key["change"], key["change"] == "masks trained apart"
+
+    def make() -> nn.Module:
+        return nets_with(change) if apart else RatioMasks(nets_with(change))
+
     excerpts = Excerpts(songs("train"), SECONDS, key["seed"])
-    objective = PhaseSensitiveObjective(BENCH_STFT)
-    begin = time.perf_counter()
-    config = replace(CONFIG, seed=key["seed"])
-    history = fit(nets if apart else shared, objective, excerpts, config)
-    seconds = time.perf_counter() - begin
-    shared.cpu()
+    done = trial(make, PhaseSensitiveObjective(BENCH_STFT), excerpts, CONFIG, key["seed"])
+    shared = RatioMasks(done.net) if apart else done.net
     separator = MaskSeparator(shared, BENCH_STFT).eval()
     found = {split: mean_sdr(separator, songs(split)) for split in ("valid", "test")}
     if apart:
-        found["alone"] = mean_sdr(MaskSeparator(nets, BENCH_STFT).eval(), songs("test"))
-    last = sum(history.losses[-20:]) / 20
-    return {"sdr": found, "loss": last, "seconds": round(seconds)}
+        found["alone"] = mean_sdr(MaskSeparator(done.net, BENCH_STFT).eval(), songs("test"))
+    return {"sdr": found, "loss": done.last_loss, "seconds": round(done.core_seconds)}
 
 
 def main() -> None:
     """Fill in the rows that are missing."""
-    about = {
-        "generator_version": GENERATOR_VERSION,
-        "test_hash": set_hash(embedded_songs(SONG_SETS["live"], n_train=0), "test"),
-        "tracks": N_TRACKS,
-        "net": {**SIZE, "channels": list(SIZE["channels"])},
-        "changes": CHANGES,
-        "config": asdict(CONFIG),
-        "seconds_per_excerpt": SECONDS,
-        "hardware": platform.machine(),
-    }
+    about = facts(
+        tracks=N_TRACKS,
+        net=SIZE,
+        changes=CHANGES,
+        config=asdict(CONFIG),
+        seconds_per_excerpt=SECONDS,
+    )
     keys = [{"change": change, "seed": seed} for seed in SEEDS for change in CHANGES]
     run_rows(RESULTS / "spleeter.json", about, keys, measure)
 

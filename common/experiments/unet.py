@@ -9,12 +9,10 @@ steps. SDR at this rate is no SDR of the bench, and is compared with its own kin
 from __future__ import annotations
 
 import functools
-import json
-import platform
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 
 import torch
@@ -30,6 +28,7 @@ from common.data.musdb_folder import load_tracks
 from common.data.tracks import Track
 from common.evaluation.metrics import area_under_curve, bleeding, sdr
 from common.experiments.resumable import RESULTS, run_rows
+from common.experiments.trial import facts, trial
 from common.models.chimera import MaskBranch
 from common.models.mask_inference import MaskInference
 from common.models.unet import Patchwise, PerSource, UNet
@@ -45,9 +44,7 @@ from common.models.unet_variants import (
 from common.separation.any_length import separate
 from common.separation.separators import MaskSeparator
 from common.signal.stft import STFT
-from common.songs.dataset import GENERATOR_VERSION, set_hash
 from common.training.config import TrainConfig
-from common.training.loop import fit
 from common.training.objectives import ActivityObjective, PhaseSensitiveObjective
 
 SAMPLE_RATE = 11025
@@ -176,7 +173,7 @@ def measure_activity(net: nn.Module, tracks: list[Track]) -> dict:
 
 def seconds_per_step(net: nn.Module, objective: Callable, excerpt: tuple[Tensor, ...]) -> float:
     """How long a core works on one step, the shortest of several; `net` stays as it is."""
-    net = deepcopy(net)  # batch normalisation would remember these steps
+    net = deepcopy(net).train()  # batch normalisation would remember these steps
     mixture, sources = (torch.stack([x] * CONFIG.batch_size) for x in excerpt)
     seconds = []
     for _ in range(6):
@@ -188,18 +185,16 @@ def seconds_per_step(net: nn.Module, objective: Callable, excerpt: tuple[Tensor,
 
 def measure(key: dict) -> dict:
     """Train one variant from one seed, and measure it on songs that it has not met."""
-    net_of, seed = VARIANTS[key["variant"]], key["seed"]
+    seed = key["seed"]
     tracks = songs("train")
     objective, n_channels = PhaseSensitiveObjective(TRANSFORM), 1
     if key["variant"] == "voice activity":
         tracks = [with_gate(track) for track in tracks]
         objective, n_channels = ActivityObjective(TRANSFORM), 2
-    torch.manual_seed(seed)
-    net = net_of()
     excerpts = Excerpts(tracks, SECONDS, seed, n_channels=n_channels)
-    history = fit(net, objective, excerpts, replace(CONFIG, seed=seed))
+    done = trial(VARIANTS[key["variant"]], objective, excerpts, CONFIG, seed)
+    net = done.net
     seconds = seconds_per_step(net, objective, excerpts[0])
-    net = net.cpu().eval()
     masker = MaskBranch(net) if key["variant"] == "voice activity" else net
     settings = {"stft": TRANSFORM, "sample_rate": SAMPLE_RATE}
     found = measure_tracks(MaskSeparator(Patchwise(masker, PATCH, MARGIN), **settings), judged())
@@ -209,27 +204,23 @@ def measure(key: dict) -> dict:
     if key["variant"] in ("U-Net", "voice activity"):
         found["activity"] = measure_activity(net, songs("test"))
     return found | {
-        "parameters": sum(weight.numel() for weight in net.parameters()),
+        "parameters": done.n_parameters,
         "seconds_per_step": round(seconds, 4),
-        "loss": round(sum(history.losses[-20:]) / 20, 4),
+        "loss": round(done.last_loss, 4),
     }
 
 
 def main() -> None:
     """Fill in the rows that are missing."""
-    about = {
-        "generator_version": GENERATOR_VERSION,
-        "test_hash": set_hash(embedded_songs(SONG_SETS["live"]), "test"),
-        "sample_rate": SAMPLE_RATE,
-        "transform": asdict(TRANSFORM),
-        "recipe": asdict(CONFIG) | {"seed": "as in the row"},
-        "seconds_per_excerpt": SECONDS,
-        "frames_per_patch": [PATCH, MARGIN],
-        "objective": "phase-sensitive error",
-        "judged": "the middle half of each test song",
-        "hardware": platform.machine(),
-    }
-    about = json.loads(json.dumps(about))  # as it will be read back: no tuples
+    about = facts(
+        sample_rate=SAMPLE_RATE,
+        transform=asdict(TRANSFORM),
+        recipe=asdict(CONFIG) | {"seed": "as in the row"},
+        seconds_per_excerpt=SECONDS,
+        frames_per_patch=[PATCH, MARGIN],
+        objective="phase-sensitive error",
+        judged="the middle half of each test song",
+    )
     keys = [{"variant": name, "seed": seed} for seed in SEEDS for name in VARIANTS]
     run_rows(RESULTS / "unet.json", about, keys, measure)
 

@@ -20,8 +20,9 @@ from common import SOURCES
 from common.data.embedded import SONG_SETS, embedded_tracks
 from common.data.real_music import real_excerpt
 from common.data.tracks import Track
-from common.experiments.open_unmix import facts, scores
+from common.experiments.open_unmix import scores
 from common.experiments.resumable import RESULTS, run_rows
+from common.experiments.trial import facts
 from common.models.spleeter import RatioMasks
 from common.recipes.checkpoints import CHECKPOINTS, load
 from common.recipes.recipe import BENCH_STFT
@@ -106,7 +107,7 @@ KEYS = [
 
 def main() -> None:
     """Fill in the rows that are missing."""
-    about = facts() | {"weights": weights_hash(), "excerpt": real_excerpt().name}
+    about = facts(weights=weights_hash(), excerpt=real_excerpt().name)
     run_rows(RESULTS / "wiener.json", about, KEYS, measure)
 
 
