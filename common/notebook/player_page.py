@@ -10,10 +10,10 @@ import base64
 import hashlib
 import io
 import itertools
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -21,9 +21,6 @@ import torch
 
 from common.notebook.style import source_colour
 from common.signal.resampling import resample
-
-if TYPE_CHECKING:
-    from common.notebook.players import Clip, Player
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000)
 """Rates in Hz at which 64 kbit/s are enough for stereo; anything else is resampled to the last."""
@@ -33,6 +30,46 @@ MAX_VERSIONS = len(VERSION_KEYS)
 N_BARS = 160
 
 _numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One stretch of sound: which row (part) and which version it belongs to, and its samples."""
+
+    part: int
+    version: int
+    audio: np.ndarray  # (c, t)
+
+
+@dataclass(frozen=True)
+class Player:
+    """A player for a notebook: leave it as the last expression of a cell.
+
+    parts: the rows' labels; versions: what can be listened to, one at a time (empty: the rows
+    are all there is); clips: the sounds, equally long, at `sample_rate`, under one shared gain.
+    """
+
+    title: str
+    note: str
+    parts: tuple[str, ...]
+    versions: tuple[str, ...]
+    clips: tuple[Clip, ...]
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Length of every clip, in seconds."""
+        return self.clips[0].audio.shape[-1] / self.sample_rate
+
+    def __repr__(self) -> str:
+        versions = f"; versions {', '.join(self.versions)}" if self.versions else ""
+        return (
+            f"Player({self.title!r}: rows {', '.join(self.parts)}{versions}; "
+            f"{self.seconds:.1f} s at {self.sample_rate} Hz)"
+        )
+
+    def _repr_html_(self) -> str:
+        return page(self)
 
 
 def encode(audio: np.ndarray, sample_rate: int) -> bytes:

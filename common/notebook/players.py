@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from common.notebook.player_page import MAX_VERSIONS, page
+from common.notebook.player_page import MAX_VERSIONS, Clip, Player
 
 MAX_SECONDS = 10.0
 MAX_ROWS = 9
@@ -16,46 +15,6 @@ MAX_ROWS = 9
 
 PEAK = 0.9
 """Where the loudest thing in a player peaks; MP3 overshoots a little, so not 1."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One stretch of sound: which row (part) and which version it belongs to, and its samples."""
-
-    part: int
-    version: int
-    audio: np.ndarray  # (c, t)
-
-
-@dataclass(frozen=True)
-class Player:
-    """A player for a notebook: leave it as the last expression of a cell.
-
-    parts: the rows' labels; versions: what can be listened to, one at a time (empty: the rows
-    are all there is); clips: the sounds, equally long, at `sample_rate`, under one shared gain.
-    """
-
-    title: str
-    note: str
-    parts: tuple[str, ...]
-    versions: tuple[str, ...]
-    clips: tuple[Clip, ...]
-    sample_rate: int
-
-    @property
-    def seconds(self) -> float:
-        """Length of every clip, in seconds."""
-        return self.clips[0].audio.shape[-1] / self.sample_rate
-
-    def __repr__(self) -> str:
-        versions = f"; versions {', '.join(self.versions)}" if self.versions else ""
-        return (
-            f"Player({self.title!r}: rows {', '.join(self.parts)}{versions}; "
-            f"{self.seconds:.1f} s at {self.sample_rate} Hz)"
-        )
-
-    def _repr_html_(self) -> str:
-        return page(self)
 
 
 def player(
