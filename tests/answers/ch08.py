@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from answers import Answers
-from common.fingerprint import landmarks, match
+from common.data.fingerprint import landmarks, match
 
 
 def tenths(audio, sample_rate):
