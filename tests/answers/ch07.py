@@ -79,7 +79,7 @@ WIDEN = Answers(
             "Left minus right is twice the side",
         ),
         "in place": (in_place, "work on a copy"),
-        "unchanged": (lambda audio, x: audio, "as it was"),
+        "unchanged": (lambda audio, x: audio, "the recording as it was"),
         "as pairs": (lambda audio, x: by_matrix(audio, x).T, "Keep the shape (2, t)"),
     },
 )
@@ -280,7 +280,7 @@ KARAOKE = Answers(
         "numpy, loop, double": karaoke_in_numpy,
     },
     wrong={
-        "unchanged": (lambda x, low: x, "as it was"),
+        "unchanged": (lambda x, low: x, "the spectrum as it was"),
         "no half": (above(lambda a, b: a - b), "divide by 2"),
         "opposite signs": (
             above(lambda a, b: torch.stack([a - b, b - a]) / 2),

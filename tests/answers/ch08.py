@@ -158,7 +158,7 @@ SIDE_OVER_MID = Answers(
             width(lambda s, m: 10 * torch.log10(s.norm() / m.norm())),
             "That is half of it",
         ),
-        "bels": (lambda audio: side_over_mid(audio) / 10, "in bels"),
+        "bels": (lambda audio: side_over_mid(audio) / 10, "That is in bels"),
         "natural logarithm": (
             width(lambda s, m: 10 * torch.log(energy(s) / energy(m))),
             "with base 10",
@@ -365,7 +365,7 @@ BLEED_CEILING = Answers(
         ),
     },
     wrong={
-        "without the stem": (over_bleed, "Add the 1"),
+        "without the stem": (over_bleed, "the stem and the bleed. Add the 1"),
         "bleed the other way": (
             lambda s, o, b: decibels(1 + 10 ** ((s - o + b) / 10)),
             "Bleed is softer than the others",
@@ -385,7 +385,10 @@ BLEED_CEILING = Answers(
             lambda *x: decibels(1 + 10 ** (over_bleed(*x) / 20)),
             "10 ** (level / 10)",
         ),
-        "20 log10": (lambda *x: 2 * decibels(1 + 10 ** (over_bleed(*x) / 10)), "not 20"),
+        "20 log10": (
+            lambda *x: 2 * decibels(1 + 10 ** (over_bleed(*x) / 10)),
+            "10 log10 of it, not 20",
+        ),
         "added as amplitudes": (
             lambda *x: 2 * decibels(1 + 10 ** (over_bleed(*x) / 20)),
             "amplitudes do not: compare energies",

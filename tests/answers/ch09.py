@@ -337,7 +337,7 @@ GRID_RATE = Answers(
         "always faster": (always_faster, "slower as well as faster"),
         "always slower": (always_slower, "may be made faster as well"),
         "any multiple": (any_multiple, "Powers of two only"),
-        "octaves": (lambda a, b: math.log2(b / a) - round(math.log2(b / a)), "in octaves"),
+        "octaves": (lambda a, b: math.log2(b / a) - round(math.log2(b / a)), "That is in octaves"),
         "the new tempo": (lambda a, b: a * grid_rate(a, b), "That is the new tempo"),
     },
 )
@@ -401,7 +401,7 @@ POLARITY_CHANGE = Answers(
         ),
         "in dB": (
             lambda a, b: 20 * torch.log10((a + b).abs() / (a - b).abs()).abs(),
-            "not in dB",
+            "asked for, not in dB",
         ),
         "real parts": (
             lambda a, b: ((a + b).real.abs() - (a - b).real.abs()).abs(),

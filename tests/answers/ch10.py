@@ -76,7 +76,7 @@ BREAKING_RATE = Answers(
         "no factor of two": (lambda x: 2 / x.square().mean(), "The slope has a factor of 2"),
         "upside down": (lambda x: x.square().mean(), "a louder mixture needs a lower rate"),
         "amplitude": (lambda x: 1 / x.square().mean().sqrt(), "one over the amplitude"),
-        "a sum": (lambda x: 1 / x.square().sum(), "not a sum"),
+        "a sum": (lambda x: 1 / x.square().sum(), "over samples, not a sum"),
         "variance": (lambda x: 1 / x.var(), "do not take off the mean"),
         "square of the mean": (lambda x: 1 / x.mean() ** 2, "not the square of the mean"),
         "absolute": (lambda x: 1 / x.abs().mean(), "not of the absolute values"),
@@ -167,7 +167,7 @@ CLIP = Answers(
         "a generator": lambda gradients, longest: iter(clip(gradients, longest)),
     },
     wrong={
-        "unchanged": (lambda gradients, longest: gradients, "shorten it"),
+        "unchanged": (lambda gradients, longest: gradients, "as long as before: shorten it"),
         "one by one": (one_by_one, "Each gradient is clipped by itself"),
         "entries clamped": (
             lambda gradients, longest: [g.clamp(-longest, longest) for g in gradients],
@@ -369,7 +369,7 @@ BEST_STEP = Answers(
         "better than the last": (stopped(better="last"), "not than the last"),
         "one more": (stopped(more=1), "not after three"),
         "one less": (stopped(more=-1), "fewer than patience 2"),
-        "never counted anew": (stopped(reset=False), "in a row"),
+        "never counted anew": (stopped(reset=False), "validations in a row"),
         "equal is better": (stopped(equal=True), "An equal loss is no improvement"),
         "its place": (stopped(back="place"), "its place in the list"),
         "a pair": (stopped(back="pair"), "not the pair"),
