@@ -404,19 +404,21 @@ BLEED_CEILING = Answers(
 
 def find_leaks(new, known, threshold=0.02):
     prints = {name: landmarks(audio) for name, audio in known.items()}
+    ours = {name: landmarks(audio) for name, audio in new.items()}
     return [
         (name, song)
-        for name, audio in new.items()
+        for name, one in ours.items()
         for song, other in prints.items()
-        if match(landmarks(audio), other)[0] >= threshold
+        if match(one, other)[0] >= threshold
     ]
 
 
 def in_two_loops(new, known, threshold=0.02):
-    leaks = set()
+    leaks, ours = set(), [(name, landmarks(new[name])) for name in new]
     for song, audio in known.items():
-        for name in new:
-            share, _ = match(landmarks(new[name]), landmarks(audio))
+        other = landmarks(audio)
+        for name, one in ours:
+            share, _ = match(one, other)
             if not share < threshold:
                 leaks.add((name, song))
     return leaks
