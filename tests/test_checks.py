@@ -13,6 +13,7 @@ from common import checks
 
 @checks.check
 def doubling(function):
+    checks.name_mistake(function(3), {"That is the square.": 9, "That is a list.": [3, 3]})
     checks.expect(function(2) == 4, "Twice two is four.")
     checks.expect_close(function(np.ones(3)), [2, 2, 2], "Every sample doubles.")
     return "Doubled."
@@ -28,6 +29,8 @@ def test_right_answer_passes() -> None:
     ("answer", "message"),
     [
         (lambda x: x, "Twice two is four."),
+        (lambda x: x * np.array(x), "That is the square."),
+        (lambda x: [3, 3], "That is a list."),
         (lambda x: 4, "The shape is ()"),
         (lambda x: np.where(np.asarray(x) == 2, 4, np.nan), "Every sample doubles."),
         (lambda x: 1 / 0, "ZeroDivisionError"),

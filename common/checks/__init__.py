@@ -18,7 +18,7 @@ import html
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -68,6 +68,17 @@ def expect_close(got: Any, expected: Any, hint: str, tolerance: float = 1e-4) ->
         raise Hint(f"{hint} (The shape is {got.shape}, and it should be {expected.shape}.)")
     if not np.allclose(got, expected, rtol=tolerance, atol=tolerance):
         raise Hint(hint)
+
+
+def name_mistake(got: Any, mistakes: Mapping[str, Any], tolerance: float = 1e-4) -> None:
+    """End the check with a hint if `got` is what a known mistake gives; `mistakes`: hint → that."""
+    import numpy as np
+
+    got = np.asarray(got)
+    for hint, wrong in mistakes.items():
+        wrong = np.asarray(wrong)
+        if got.shape == wrong.shape and np.allclose(got, wrong, rtol=tolerance, atol=tolerance):
+            raise Hint(hint)
 
 
 def check(body: Callable[..., str]) -> Callable[..., Verdict]:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from common.checks import check, expect, expect_close
+from common.checks import check, expect, expect_close, name_mistake
 
 
 def _signals() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(4)
-    mixture = 3 * torch.randn(2, 500, generator=generator)
+    mixture = 1 + 3 * torch.randn(2, 500, generator=generator)
     return mixture, 0.3 * mixture + torch.randn(2, 500, generator=generator)
 
 
@@ -20,112 +20,235 @@ def _signals() -> tuple[Tensor, Tensor]:
 def l1_gradient(function: Callable[[float, Tensor, Tensor], Tensor]) -> str:
     """Exercise 1: the gradient of the mean absolute error."""
     mixture, vocals = _signals()
+    got = torch.as_tensor(function(0.7, mixture.clone(), vocals.clone())).detach()
+    expect(got.numel() == 1, f"The slope is one number for all samples, not {tuple(got.shape)}.")
+    error = 0.7 * mixture - vocals
+    mistakes = {
+        "That is the loss itself: its derivative is asked for.": error.abs().mean(),
+        "That is the slope of the squared error: here it is the absolute one.": (
+            2 * (error * mixture).mean()
+        ),
+        "The chain rule: the error moves with g as fast as x is large.": error.sign().mean(),
+        "The sign is turned round: the error is g x less v.": -(error.sign() * mixture).mean(),
+        "That is the sum over samples: the loss is a mean.": (error.sign() * mixture).sum(),
+        "x keeps its sign: no absolute value of the slope of a sample.": mixture.abs().mean(),
+        "x keeps its sign: its absolute value is not what the error grows by.": (
+            error.sign() * mixture.abs()
+        ).mean(),
+        "The size of the error does not count, only its sign.": (error * mixture).mean(),
+        "The sign is that of each sample's error, not of their mean.": (
+            error.mean().sign() * mixture.mean()
+        ),
+        "The sign is that of the error, not of the target.": (vocals.sign() * mixture).mean(),
+    }
+    name_mistake(got.reshape(()), mistakes)
     one = function(1.0, torch.tensor([2.0, -3.0]), torch.tensor([5.0, 0.0]))
-    expect_close(one, 0.5, "For x = (2, -3), v = (5, 0), g = 1 the two slopes are -2 and +3.")
+    hint = "For x = (2, -3), v = (5, 0), g = 1 the two slopes are -2 and +3."
+    expect_close(torch.as_tensor(one).reshape(()), 0.5, hint)
     for value in (-0.5, 0.2, 1.5):
         gain = torch.tensor(value, requires_grad=True)
         (gain * mixture - vocals).abs().mean().backward()
-        got = function(value, mixture, vocals)
+        got = torch.as_tensor(function(value, mixture, vocals)).reshape(())
         expect_close(got, gain.grad, f"At g = {value} autograd finds another slope: signs, mean?")
-    return "The slope counts signs: loud errors pull no harder than quiet ones."
+    return "The slope counts signs: large errors pull no harder than small ones."
 
 
 @check
 def breaking_rate(function: Callable[[Tensor], float]) -> str:
     """Exercise 2: the rate at which gradient descent stops converging."""
-    for factor in (1.0, 0.1, 2.0):
+    for factor in (0.1, 1.0, 2.0):
         x = factor * _signals()[0]
         power = x.square().mean().item()
-        rate = float(function(x))
+        rate = float(function(x.clone()))
         expect(rate > 0, "A rate is positive.")
+        mistakes = {
+            "That holds where the mixture has a mean square of 1: here nobody promises it.": 1.0,
+            "That is the fastest rate, which arrives in one step: when does it break?": 0.5 / power,
+            "The slope has a factor of 2, from the square: then steps are twice as long.": (
+                2 / power
+            ),
+            "That is the mean square itself: a louder mixture needs a lower rate.": power,
+            "That is one over the amplitude: the slope grows with the mean square.": power**-0.5,
+            "The loss is a mean over samples, not a sum.": 1 / x.square().sum().item(),
+            "The mean square, not the variance: do not take off the mean.": 1 / x.var().item(),
+            "The mean of the squares, not the square of the mean.": 1 / x.mean().item() ** 2,
+            "The mean of the squares, not of the absolute values.": 1 / x.abs().mean().item(),
+            "The loudest sample does not decide: take the mean square.": 1 / x.max().item() ** 2,
+        }
+        scaled = {hint: wrong * power for hint, wrong in mistakes.items()}
+        name_mistake(rate * power, scaled, 1e-3)
         shrink = 1 - 2 * rate * power
-        expect(
-            shrink < -0.999,
-            f"With that rate a step multiplies the distance by {shrink:.2f}: it still converges.",
-        )
-        expect(
-            shrink > -1.001,
-            f"With that rate a step multiplies the distance by {shrink:.2f}: it broke earlier.",
-        )
+        hint = f"With that rate a step multiplies the distance by {shrink:.2f}:"
+        expect(shrink < -0.999, f"{hint} it still converges.")
+        expect(shrink > -1.001, f"{hint} a lower rate breaks already.")
     return "Each step lands exactly as far away, on the other side."
 
 
 @check
 def clip(function: Callable[[Sequence[Tensor], float], Sequence[Tensor]]) -> str:
     """Exercise 3: gradients shortened together."""
-    gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[4.0], [0.0]])]
-    kept = [gradient.clone() for gradient in gradients]
-    short = function(gradients, 10.0)
-    expect(len(short) == 2, "One gradient for each that was given.")
-    for got, given in zip(short, kept, strict=True):
-        expect_close(got, given, "These have a norm of 5 together: a limit of 10 leaves them be.")
-    together = function([gradient.clone() for gradient in kept], 1.0)
-    for got, given in zip(together, kept, strict=True):
-        expect_close(
-            got,
-            given / 5,
-            "Clipped to 1, a norm of 5 makes every entry a fifth: take one norm of all.",
-        )
-    silent = function([torch.zeros(3)], 1.0)[0]
+    kept = [torch.tensor([1.0, 2.0]), torch.tensor([[2.0], [4.0]])]
+
+    def clipped(given: list[Tensor], longest: float) -> list[Tensor]:
+        got = [torch.as_tensor(x) for x in function([x.clone() for x in given], longest)]
+        expect(len(got) == len(given), "One gradient for each that was given.")
+        same = all(x.shape == y.shape for x, y in zip(got, given, strict=True))
+        expect(same, "Each gradient keeps its shape.")
+        return got
+
+    def flat(gradients: list[Tensor]) -> Tensor:
+        return torch.cat([x.flatten() for x in gradients])
+
+    got, given = flat(clipped(kept, 1.0)), flat(kept)
+    mistakes = {
+        "That is as long as before: shorten it.": given,
+        "Each gradient is clipped by itself, which turns the vector: one norm of all.": (
+            torch.cat([x.flatten() / x.norm() for x in kept])
+        ),
+        "Each entry is clipped by itself, which turns the vector: one norm of all.": (
+            given.clamp(max=1.0)
+        ),
+        "The norm is the root of the sum of squares: the root is missing.": given / 25,
+        "That takes the sum of the norms: squares add up, norms do not.": (
+            given / sum(x.norm() for x in kept)
+        ),
+        "That takes the sum of the entries: the norm is the root of the sum of squares.": given / 9,
+        "That takes the largest entry: the norm is of all of them.": given / 4,
+        "That takes the mean of the squares: the norm has their sum.": given / 2.5,
+    }
+    name_mistake(got, mistakes)
+    expect_close(got, given / 5, "Clipped to 1, a norm of 5 makes every entry a fifth.")
+    hint = "Clipped to 2, a norm of 5 makes 2/5 of every entry: use `longest`."
+    expect_close(flat(clipped(kept, 2.0)), given * 2 / 5, hint)
+    hint = "These have a norm of 5 together: a limit of 10 leaves them as they are."
+    expect_close(flat(clipped(kept, 10.0)), given, hint)
+    hint = "A norm of 0.5 is under the limit of 1: leave it as it is."
+    expect_close(flat(clipped([x / 10 for x in kept], 1.0)), given / 10, hint)
+    generator = torch.Generator().manual_seed(0)
+    more = [torch.randn(shape, generator=generator) for shape in ((3, 4), (5,), (), (2, 1, 2))]
+    hint = "Four gradients, one of them a single number: all entries are one long vector."
+    expect_close(flat(clipped(more, 0.7)), flat(more) * 0.7 / flat(more).norm(), hint)
+    silent = clipped([torch.zeros(3)], 1.0)[0]
     expect_close(silent, torch.zeros(3), "A gradient of zero stays zero: mind the division.")
     return "Same direction, never longer than it may be."
 
 
-@check
-def step_in_parts(function: Callable[..., float]) -> str:
-    """Exercise 4: gradient accumulation equals the whole batch."""
-    generator = torch.Generator().manual_seed(2)
-    inputs, targets = (torch.randn(8, 3, generator=generator) for _ in range(2))
+class _Accumulation:
+    """A linear net trained on one batch, whole or in parts."""
 
-    def objective(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(2)
+        self.inputs, self.targets = (torch.randn(8, 3, generator=generator) for _ in range(2))
+        self.waiting = 0  # parts whose gradients had not arrived when the next was computed
+
+    def objective(self, net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         return (net(x) - y).square().mean()
 
-    def trained(steps: int, in_parts: bool) -> tuple[nn.Module, float]:
+    def watched(self, net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        self.waiting += net.weight.grad is None or not net.weight.grad.any()
+        return self.objective(net, x, y)
+
+    def train(self, update: Callable[..., float], n_parts: int, steps: int = 1):
+        """The weights after some steps, and the last loss."""
         net = nn.Linear(3, 3)
         with torch.no_grad():
             net.weight.copy_(torch.eye(3))
             net.bias.zero_()
         optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+        size = len(self.inputs) // n_parts
+        parts = list(zip(self.inputs.split(size), self.targets.split(size), strict=True))
         for _ in range(steps):
-            if in_parts:
-                parts = list(zip(inputs.split(4), targets.split(4), strict=True))
-                loss = float(function(net, objective, optimiser, parts))
-            else:
-                optimiser.zero_grad()
-                value = objective(net, inputs, targets)
-                value.backward()
-                optimiser.step()
-                loss = value.item()
-        return net, loss
+            loss = float(update(net, self.watched, optimiser, parts))
+        return net.weight.detach(), loss
 
-    start = torch.eye(3)
-    (whole, whole_loss), (parts, loss) = trained(1, False), trained(1, True)
-    expect(not torch.equal(parts.weight, start), "The weights have not moved: where is the step?")
-    double = start + 2 * (whole.weight.detach() - start)
-    expect(
-        not torch.allclose(parts.weight.detach(), double, atol=1e-5),
-        "The step is twice as long as it should be: two means add up to a sum.",
-    )
-    expect_close(parts.weight.detach(), whole.weight.detach(), "One step differs from the batch's.")
+
+def _update(net, objective, optimiser, parts) -> float:
+    """One step for each part; the last loss."""
+    for part in parts:
+        optimiser.zero_grad()
+        loss = objective(net, *part)
+        loss.backward()
+        optimiser.step()
+    return loss.item()
+
+
+@check
+def step_in_parts(function: Callable[..., float]) -> str:
+    """Exercise 4: gradient accumulation equals the whole batch."""
+    batch, start = _Accumulation(), torch.eye(3)
+    whole, whole_loss = batch.train(_update, 1)
+    last, last_loss = batch.train(lambda *x: _update(*x[:3], x[3][-1:]), 2)
+    first, _ = batch.train(lambda *x: _update(*x[:3], x[3][:1]), 2)
+    in_turn, _ = batch.train(_update, 2)
+    batch.waiting = 0
+    weights, loss = batch.train(function, 2)
+    waiting = batch.waiting
+    hint = "Only the last part counts: gradients are set to zero between the parts."
+    mistakes = {
+        "The weights have not moved: where is the step?": start,
+        "The step is twice as long as it should be: two means add up to a sum.": 2 * whole - start,
+        "The step is half as long as it should be: divide once.": (whole + start) / 2,
+        hint: last,
+        f"{hint} (And what is left is halved.)": (last + start) / 2,
+        "Only the first part counts: add up the gradients of all.": first,
+        "That is one step for each part: take a single one when all have been added up.": in_turn,
+        "The weights went uphill: which way does the optimiser go?": 2 * start - whole,
+    }
+    name_mistake(weights, mistakes)
+    expect_close(weights, whole, "The step differs from that of the whole batch.")
+    losses = {
+        "That is the loss of the last part: return the mean over all.": last_loss,
+        "That is the sum of the losses: return their mean.": 2 * whole_loss,
+        "The loss that is returned is divided once too often.": whole_loss / 2,
+    }
+    name_mistake(loss, losses)
     expect_close(loss, whole_loss, "Return the mean loss over all parts.")
-    (whole, _), (parts, _) = trained(3, False), trained(3, True)
-    expect_close(
-        parts.weight.detach(), whole.weight.detach(), "The first step is right, later ones are not."
-    )
+    hint = "The first step is right, later ones are not: what of the gradients of the step before?"
+    expect_close(batch.train(function, 2, 3)[0], batch.train(_update, 1, 3)[0], hint)
+    weights, loss = batch.train(function, 4)
+    hint = "With four parts the step is not that of the batch: how many parts are there?"
+    expect_close(weights, whole, hint)
+    expect_close(loss, whole_loss, "With four parts the mean loss is not that of the batch.")
+    hint = "Call `backward` on each part before the next is computed: that is what saves memory."
+    expect(waiting <= 1, hint)
     return "Two halves make a whole."
 
 
 @check
 def best_step(function: Callable[[Sequence[tuple[int, float]], int], int]) -> str:
     """Exercise 5: early stopping."""
-    falling = [(10, 3.0), (20, 2.0), (30, 1.0)]
-    expect(function(falling, 2) == 30, "A run that still improves keeps its last step.")
-    turning = [(10, 3.0), (20, 1.0), (30, 1.5), (40, 1.2)]
-    expect(function(turning, 5) == 20, "Keep the step with the lowest loss.")
-    bump = [(10, 3.0), (20, 2.0), (30, 2.5), (40, 1.0), (50, 1.1)]
-    expect(function(bump, 2) == 40, "One bad validation is no reason to stop at patience 2.")
-    best = [(10, 3.0), (20, 1.0), (30, 1.5), (40, 1.4), (50, 0.9)]
-    expect(function(best, 2) == 20, "Better means better than the best so far, not than the last.")
-    late = [(10, 3.0), (20, 2.0), (30, 2.5), (40, 2.6), (50, 1.0)]
-    expect(function(late, 2) == 20, "At patience 2 this run ends at step 40 and never sees 50.")
+
+    def step(losses: Sequence[float], patience: int) -> int:
+        run = [(10 * k, loss) for k, loss in enumerate(losses, 1)]
+        got = function(run, patience)
+        hint = "Return the step alone, not the pair of step and loss."
+        expect(not isinstance(got, (tuple, list)), hint)
+        return int(got)
+
+    got = step((3.0, 2.0, 1.0), 2)
+    places = {
+        "That is its place in the list: return the step.": 2,
+        "That is the loss: return the step.": 1,
+    }
+    name_mistake(got, places, 0)
+    expect(got == 30, "A run that still improves keeps its last step.")
+    got = step((3.0, 1.0, 1.5, 1.2), 5)
+    hint = "Keep the step with the lowest loss: the last is not the best here."
+    expect(got == 20, hint)
+    expect(step((3.0, 2.0, 2.5, 1.0, 1.1), 2) == 40, "One bad validation is fewer than patience 2.")
+    got = step((3.0, 1.0, 1.5, 1.4, 0.9), 2)
+    name_mistake(got, {"That is where the run stops: return the best step seen until then.": 40}, 0)
+    late = step((3.0, 2.0, 2.5, 2.6, 1.0), 2)
+    later = step((3.0, 2.0, 2.5, 2.6, 2.7, 1.0), 2)
+    hint = "Is `patience` used? Later validations are never seen."
+    expect(late != 50 or later != 60, hint)
+    hint = "Patience 2 ends after two validations without improvement, not after three."
+    expect(late != 50, hint)
+    expect(got == 20, "Better means better than the best so far, not than the last.")
+    expect(late == 20 and later == 20, "At patience 2 this run ends at step 40: its best is 20.")
+    got = step((3.0, 3.5, 2.0, 2.5, 1.0, 1.5, 0.5), 2)
+    expect(got == 70, "Patience counts validations in a row: an improvement begins the count anew.")
+    got = step((3.0, 2.0, 2.0, 2.0, 1.0), 2)
+    expect(got == 20, "An equal loss is no improvement.")
+    expect(step((3.0, 2.0, 2.5, 1.0), 1) == 20, "Patience 1 ends at the first bad validation.")
     return "You would have kept the right weights."
