@@ -84,7 +84,7 @@ def separate_files(options: argparse.Namespace) -> None:
     from common.recipes.checkpoints import load
     from common.separation.any_length import separate_file
     from common.separation.separators import TwoStems
-    from common.signal.recordings import check_stems
+    from common.signal.audio_files import check_stems
 
     given = options.weights
     separator = load_official(options.model, given) if given else load(options.model)

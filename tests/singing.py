@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 from scipy import signal
 
-from common.songs.sound.voice import Voice, sing, voice
+from common.songs.sound.singing import sing
+from common.songs.sound.voices import Voice, voice
 from common.songs.writing.score import VOWELS, Syllable
 
 RATE = 22050

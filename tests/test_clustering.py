@@ -333,7 +333,7 @@ def test_stems_come_out_in_the_order_of_the_centroids():
     torch.testing.assert_close(turned, stems[[2, 0, 1, 3]])
 
 
-def test_recordings_of_a_batch_do_not_know_of_each_other():
+def test_audio_files_of_a_batch_do_not_know_of_each_other():
     first, second = bands().sum(dim=0), 0.2 * bands().flip(0, 1).sum(dim=0)
     either = separator(Bands(drift=3.0), hardness=2.0)
     together = either(torch.stack([first, second]))

@@ -15,7 +15,7 @@ from common.songs.sound.formants import (
     tract_response,
 )
 from common.songs.sound.glottis import source_response
-from common.songs.sound.voice import voice
+from common.songs.sound.voices import voice
 from common.songs.writing.score import CONSONANTS, VOWELS, Syllable
 
 

@@ -8,7 +8,7 @@ import pytest
 from singing import PITCH, RATE, band_energy, perform, phrase, plain, thirds
 
 from common.songs.sound.formants import KINDS
-from common.songs.sound.voice import voice
+from common.songs.sound.voices import voice
 from common.songs.writing.score import Syllable
 
 

@@ -63,18 +63,23 @@ def expect_close(got: Any, expected: Any, hint: str, tolerance: float = 1e-4) ->
     """
     import numpy as np  # here, so that importing the checks stays cheap
 
-    got, expected = np.asarray(got), np.asarray(expected)
+    got, expected = (np.asarray(without_gradient(x)) for x in (got, expected))
     if got.shape != expected.shape:
         raise Hint(f"{hint} (The shape is {got.shape}, and it should be {expected.shape}.)")
     if not np.allclose(got, expected, rtol=tolerance, atol=tolerance):
         raise Hint(hint)
 
 
+def without_gradient(x: Any) -> Any:
+    """A tensor without its history, which NumPy would refuse; anything else as it is."""
+    return x.detach() if hasattr(x, "detach") else x
+
+
 def name_mistake(got: Any, mistakes: Mapping[str, Any], tolerance: float = 1e-4) -> None:
     """End the check with a hint if `got` is what a known mistake gives; `mistakes`: hint → that."""
     import numpy as np
 
-    got = np.asarray(got)
+    got = np.asarray(without_gradient(got))
     for hint, wrong in mistakes.items():
         wrong = np.asarray(wrong)
         if got.shape == wrong.shape and np.allclose(got, wrong, rtol=tolerance, atol=tolerance):

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from common.separation.overlap_add import Plan, after_listening, stream
 from common.separation.separators import Separator
-from common.signal.recordings import StemWriter, check_stems, open_recording, stem_paths
+from common.signal.audio_files import StemWriter, check_stems, open_recording, stem_paths
 
 
 def separate(

@@ -8,7 +8,8 @@ import soxr
 from common.songs.mixing import mixdown
 from common.songs.mixing.mix_settings import draw_desk, draw_strip
 from common.songs.sound import drumsynth, sampler
-from common.songs.sound.voice import sing, voice
+from common.songs.sound.singing import sing
+from common.songs.sound.voices import voice
 from common.songs.writing.score import Part, Song
 
 RATE = sampler.RATE

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.ndimage import convolve1d
 
 from common.songs.sound.formants import BANDWIDTHS, FORMANTS, GLIDES, NASAL_POLE, UPPER
-from common.songs.sound.singers import Voice
 from common.songs.sound.syllables import Sung
+from common.songs.sound.voices import Voice
 from common.songs.writing.score import VOWELS
 
 

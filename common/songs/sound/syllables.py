@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.songs.sound.formants import CONSONANTS, Consonant
-from common.songs.sound.singers import Voice
+from common.songs.sound.voices import Voice
 from common.songs.writing.score import Syllable
 
 PAUSE = 0.25

@@ -12,7 +12,7 @@ from scipy import fft
 from common.songs.sound.formants import NASAL_POLE, tract_response
 from common.songs.sound.gestures import Motion
 from common.songs.sound.glottis import pulse_times, source_response
-from common.songs.sound.singers import Voice
+from common.songs.sound.voices import Voice
 
 N_DELAYS = 64
 """Steps per sample in which a pulse can be placed: the error stays below -50 dB at 10 kHz."""

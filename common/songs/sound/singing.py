@@ -9,12 +9,10 @@ from scipy import fft
 
 from common.songs.sound.formants import INHALE, ROUNDED, Noise
 from common.songs.sound.gestures import move
-from common.songs.sound.singers import Voice, voice
 from common.songs.sound.syllables import PAUSE, Sung, phrases
 from common.songs.sound.vocoder import Vocoder
+from common.songs.sound.voices import Voice
 from common.songs.writing.score import CONSONANTS, VOWELS, Syllable
-
-__all__ = ["Voice", "sing", "voice"]
 
 
 def sing(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from common.signal.recordings import open_recording
+from common.signal.audio_files import open_recording
 from common.support.errors import UsageError
 
 RATE = 44100
