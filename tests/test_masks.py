@@ -33,6 +33,13 @@ def test_by_hand():
     assert torch.allclose(wiener_mask(sources).flatten(), torch.tensor([0.9, 0.1]))
 
 
+def test_ratio_masks_stand_large_powers():
+    for level in (1e3, 1e-3):
+        masks = ideal_ratio_mask(level * spectra(1.0, 0.9, 0.0), power=30.0).flatten()
+        wanted = torch.tensor([1.0, 0.9, 0.0]) ** 30
+        torch.testing.assert_close(masks, wanted / wanted.sum())
+
+
 def test_phase_sensitive_is_the_projection():
     sources = spectra(1.0, 1.0j)  # at a right angle, equally loud
     assert torch.allclose(phase_sensitive_mask(sources).flatten(), torch.tensor([0.5, 0.5]))

@@ -30,10 +30,13 @@ def ideal_ratio_mask(sources: Tensor, power: float = 1.0) -> Tensor:
     """Each source's share of the magnitudes, in [0, 1]; they add up to 1.
 
     `power` raises the magnitudes first: 1 shares amplitude, 2 shares energy.
+    They are divided by the loudest, so that no power overflows.
     Liutkus and Badeau 2015.
     """
-    magnitude = sources.abs() ** power
-    return magnitude / (magnitude.sum(dim=-4, keepdim=True) + EPSILON)
+    magnitude = sources.abs()
+    loudest = magnitude.amax(dim=-4, keepdim=True)
+    raised = (magnitude / (loudest + EPSILON)) ** power
+    return raised / (raised.sum(dim=-4, keepdim=True) + EPSILON)
 
 
 def wiener_mask(sources: Tensor) -> Tensor:
