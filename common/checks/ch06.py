@@ -8,25 +8,57 @@ import torch
 from torch import Tensor
 
 from common.checks import check, expect, expect_close
+from common.checks.compare import refuse, tensor
 from common.classical.nmf import beta_divergence, update_activations
 
 
 @check
 def update_sounds(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
     """Exercise 1: one multiplicative step for the sounds."""
+    # All axes equally long first: a wrong axis then gives a wrong number and not an error.
+    square = _noise(4, 4), _noise(4, 4, seed=1), _noise(4, 4, seed=2)
+    got = _unchanged(function, *square)
+    data, sounds, activations = square
+    ratio = data / (sounds @ activations)
+    pull, push = ratio @ activations.T, activations.sum(dim=1)
+    right = sounds * pull / push
+    refuse(
+        got,
+        {
+            "That is the Euclidean step.": _step(*square, beta=2),
+            "That is the Itakura-Saito step.": _step(*square, beta=0),
+            "That is the Itakura-Saito step without its square root.": (
+                _step(*square, beta=0).square() / sounds
+            ),
+            "These are new activations: the sounds are asked for.": (
+                update_activations(data, sounds, activations, 1)
+            ),
+            "Pull goes above push, not below.": sounds * push / pull,
+            "You leave out push: what makes a sound quieter?": sounds * pull,
+            "That is the factor: what is multiplied by it?": pull / push,
+            "The push of a component does not depend on the frame: sum over the other axis of the "
+            "activations.": sounds * pull / activations.sum(dim=0),
+            "You divide each bin by a push of its own: push has one number per component, and "
+            "components are the second axis of the sounds.": sounds * pull / push[:, None],
+            "Push adds up the wrong factor: which one meets the sounds in the product?": (
+                sounds * pull / sounds.sum(dim=0)
+            ),
+            "Pull compares data with the model: divide by the model.": (
+                sounds * (data @ activations.T) / push
+            ),
+            "Pull belongs to a component, so it is a sum over frames: mind the transpose.": (
+                sounds * (ratio @ activations) / push
+            ),
+            "You scale the sounds to unit sums after the step, but not the activations: then the "
+            "product changes.": right / right.sum(dim=0),
+        },
+    )
+    hint = "Compare with the step for the activations: the two factors change places."
+    expect_close(got, right, hint, 1e-3)
     data, sounds, activations = _noise(6, 9), _noise(6, 3, seed=1), _noise(3, 9, seed=2)
-    kept = data.clone(), sounds.clone(), activations.clone()
-    got = _tensor(function(data, sounds, activations))
-    same = all(torch.equal(a, b) for a, b in zip((data, sounds, activations), kept, strict=True))
-    expect(same, "Leave what you are given as it is, and return something new.")
-    expect(tuple(got.shape) == (6, 3), f"Sounds are (f, k), here (6, 3), not {tuple(got.shape)}.")
-    right = update_activations(data.T, activations.T, sounds.T, 1).T
-    euclidean = update_activations(data.T, activations.T, sounds.T, 2).T
-    expect(not torch.allclose(got, euclidean, rtol=1e-3), "That is the Euclidean step.")
-    upside_down = sounds * sounds / right
-    expect(not torch.allclose(got, upside_down, rtol=1e-3), "Pull goes above push, not below.")
-    hint = "Pull is (data / model) @ activations.T; push adds up activations over time."
-    expect_close(got, right, hint)
+    got = _unchanged(function, data, sounds, activations)
+    expect(got.shape == (6, 3), f"Sounds are (f, k), here (6, 3), not {tuple(got.shape)}.")
+    expect_close(got, _step(data, sounds, activations, 1), hint, 1e-3)
     before = beta_divergence(data, sounds @ activations, 1)
     after = beta_divergence(data, got @ activations, 1)
     return f"One step took the divergence from {before:.2f} to {after:.2f}."
@@ -36,63 +68,191 @@ def update_sounds(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
 def growth(function: Callable[[float, float], float]) -> str:
     """Exercise 2: how divergences scale."""
     data, model = _noise(4, 4), _noise(4, 4, seed=1)
-    for beta, name in ((2, "Euclidean"), (1, "Kullback-Leibler"), (0, "Itakura-Saito")):
-        for gain in (2.0, 5.0):
-            before = beta_divergence(data, model, beta)
-            right = (beta_divergence(gain * data, gain * model, beta) / before).item()
-            got = float(function(beta, gain))
-            hint = f"{name}: put gain × data and gain × model into it. What can be taken out?"
-            expect(abs(got - right) < 1e-3 * right, hint)
+    names = {2: "Euclidean", 1: "Kullback-Leibler", 0: "Itakura-Saito"}
+    cases = [(beta, gain) for beta in names for gain in (2.0, 5.0)]
+    right = torch.stack(
+        [
+            beta_divergence(gain * data, gain * model, beta) / beta_divergence(data, model, beta)
+            for beta, gain in cases
+        ]
+    )
+    got = torch.stack([tensor(function(*case)).reshape(()) for case in cases])
+    betas, gains = torch.tensor(cases).T
+    refuse(
+        got,
+        {
+            "All three cannot grow by the gain itself: what does a square do to it?": gains,
+            "All three cannot grow by the square of the gain: which of them has a square?": (
+                gains**2
+            ),
+            "You say that none of them grows. For which of them does the gain cancel?": gains**0,
+            "It fits at a gain of 2. Does the square of the gain also double at a gain of 5?": (
+                betas * gains
+            ),
+            "You have counted one power of the gain too few.": gains ** (betas - 1),
+            "You have counted one power of the gain too many.": gains ** (betas + 1),
+            "Does a louder song have a smaller error? The factor is upside down.": gains**-betas,
+            "You have exchanged Euclid's and Itakura-Saito's.": gains ** (2 - betas),
+            "Base and exponent have changed places.": betas**gains,
+            "That is the growth in decibels: a factor is asked for.": (
+                10 * torch.log10(gains**betas)
+            ),
+        },
+    )
+    for (beta, gain), found, wanted in zip(cases, got, right, strict=True):
+        hint = f"{names[beta]}: put gain × data and gain × model into it. What can be taken out?"
+        expect(
+            abs(found - wanted) < 1e-3 * wanted, f"{hint} You say {found:g} at a gain of {gain:g}."
+        )
     return "At ten times the level the Euclidean error is 100 times, Itakura-Saito's the same."
 
 
 @check
 def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tensor]) -> str:
     """Exercise 3: masks from components with owners."""
-    sounds, activations = _noise(5, 4), _noise(4, 7, seed=1)
-    masks = _tensor(function(sounds, activations, [0, 2, 0, 2], 3))
-    expect(tuple(masks.shape) == (3, 5, 7), f"Masks are (s, f, n), not {tuple(masks.shape)}.")
-    expect(torch.isfinite(masks).all(), "There is a number that is none: what is 0 / 0?")
+    sounds, activations = _noise(6, 5), _noise(5, 7, seed=1)
+    masks = tensor(function(sounds.clone(), activations.clone(), [0, 2, 0, 0, 2], 4))
+    for n_masks, hint in (
+        (3, "There are `n_sources` masks: the last sources may own no component."),
+        (5, "One mask per source, and not per component: add up the components of a source."),
+    ):
+        expect(masks.shape != (n_masks, 6, 7), hint)
+    expect(masks.shape == (4, 6, 7), f"Masks are (s, f, n), not {tuple(masks.shape)}.")
+    expect(masks.isfinite().all(), "There is a NaN: a source without components divides 0 by 0.")
+    parts = torch.einsum("fk,kn->kfn", sounds, activations)
+    models = _models(parts)
+    counts = torch.tensor([3.0, 1.0, 2.0, 1.0])[:, None, None]
+    last = _models(parts * torch.tensor([0.0, 0, 0, 1, 1])[:, None, None])
+    refuse(
+        masks,
+        {
+            "These are the models of the sources. A mask is a share: a share of what?": models,
+            "Share out magnitudes, not energies.": _share(models**2),
+            "You square the components before adding them up: share magnitudes, not energies.": (
+                _share(_models(parts**2))
+            ),
+            "You take the mean of a source's components: add them up.": _share(models / counts),
+            "You take the mean of a source's components, and then the masks do not add up to 1.": (
+                models / counts / parts.sum(dim=0)
+            ),
+            "Only one component of each source counts: add them all up.": _share(last),
+            "Only one component of each source counts, and the rest is missing: add all up.": (
+                last / parts.sum(dim=0)
+            ),
+            "You give each bin to one source: share it.": (models == models.amax(dim=0)).float(),
+            "Your masks ignore the sounds: a component has more of one bin than of another.": (
+                _share(_models(activations[:, None].expand(5, 6, 7)))
+            ),
+            "Each mask is divided by its own maximum: divide by what all sources explain.": (
+                (models / models.amax(dim=(1, 2), keepdim=True)).nan_to_num(0.0)
+            ),
+            "The owners count from 0: you have shifted them by one.": _share(models.roll(-1, 0)),
+        },
+    )
     expect(masks[1].abs().max() < 1e-6, "The second source owns nothing.")
-    expect_close(masks.sum(dim=0), torch.ones(5, 7), "The masks should add up to 1 in each bin.")
-    first = sounds[:, [0, 2]] @ activations[[0, 2]]
-    power = first**2 / (first**2 + (sounds[:, [1, 3]] @ activations[[1, 3]]) ** 2)
-    expect(not torch.allclose(masks[0], power, atol=1e-3), "Share out magnitudes, not energies.")
+    expect_close(masks.sum(dim=0), torch.ones(6, 7), "The masks should add up to 1 in each bin.")
     hint = "A mask is what the source's own components explain, over what all of them explain."
-    expect_close(masks[0], first / (sounds @ activations), hint, 1e-3)
-    other = _tensor(function(sounds, activations, [1, 1, 1, 0], 2))
-    right = sounds[:, [3]] @ activations[[3]] / (sounds @ activations)
-    expect_close(other[0], right, "With other owners it goes wrong: do you use `owners`?", 1e-3)
+    expect_close(masks, _share(models), hint, 1e-3)
+    other = tensor(function(sounds.clone(), activations.clone(), [1, 1, 1, 0, 0], 2))
+    right = _share(torch.stack([parts[3:].sum(dim=0), parts[:3].sum(dim=0)]))
+    expect_close(other, right, "With other owners it goes wrong: do you use `owners`?", 1e-3)
     return f"The first source gets {masks[0].mean():.0%} of the toy, and all of it is shared out."
 
 
 @check
 def sparse_step(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> str:
-    """Exercise 4: a step with a price on activations."""
+    """Exercise 4: a step with a penalty on the square roots of the activations."""
     data, sounds, activations = _noise(6, 9), _noise(6, 8, seed=1), _noise(8, 9, seed=2)
-    kept = activations.clone()
-    got = _tensor(function(data, sounds, activations, 0.0))
-    expect(torch.equal(activations, kept), "Leave the activations that you are given as they are.")
-    expect_close(
-        got, update_activations(data, sounds, activations, 1), "With weight 0 it is the plain step."
+    given = data, sounds, activations
+    plain = update_activations(*given, 1)
+    got = _unchanged(function, *given, 0.0)
+    expect(got.shape == (8, 9), f"Activations are (k, n), here (8, 9), not {tuple(got.shape)}.")
+    expect_close(got, plain, "With weight 0 it is the plain Kullback-Leibler step.", 1e-3)
+    push = sounds.sum(dim=0)[:, None]
+    pull, root = plain / activations * push, activations.sqrt()
+    weight = 0.5
+    slope = weight / (2 * root)
+    refuse(
+        _unchanged(function, *given, weight),
+        {
+            "With a weight the step should change: use `weight`.": plain,
+            "That is the step for a penalty on the plain sum. What is the derivative of a square "
+            "root?": activations * pull / (push + weight),
+            "Nearly: the derivative of a square root has one more constant.": (
+                activations * pull / (push + 2 * slope)
+            ),
+            "You add the penalty itself: the step needs its derivative.": (
+                activations * pull / (push + weight * root)
+            ),
+            "You add the sum of the penalty: each activation has a derivative of its own.": (
+                activations * pull / (push + weight * root.sum())
+            ),
+            "Your penalty makes activations larger. The derivative is positive: to which part of "
+            "the gradient does it belong?": activations * (pull + slope) / push,
+            "Your penalty is subtracted from pull, which may become negative: what else can hold a "
+            "positive term?": activations * (pull - slope) / push,
+            "Your penalty is cut off below zero: a multiplicative step needs no clamp.": (
+                activations * (pull - slope).clamp(min=0) / push
+            ),
+            "You subtract the penalty after the step: it belongs in the factor.": (plain - slope),
+            "You clamp after subtracting: the penalty belongs in the factor.": (
+                (plain - slope).clamp(min=0)
+            ),
+            "You take the derivative at the new activations: take it at the given ones.": (
+                plain * push / (push + weight / (2 * plain.sqrt()))
+            ),
+            "Pull goes above push, not below.": activations * (push + slope) / pull,
+        },
     )
     for weight in (0.5, 2.0):
-        right = got * sounds.sum(dim=0)[:, None] / (sounds.sum(dim=0)[:, None] + weight)
-        hint = "The price has the derivative `weight` in every entry, and it joins the push."
-        found = _tensor(function(data, sounds, activations, weight))
+        found = _unchanged(function, *given, weight)
+        right = activations * pull / (push + weight / (2 * root))
+        hint = "What is the derivative of the penalty, and is it positive or negative?"
         expect_close(found, right, hint, 1e-3)
-    for _ in range(300):
-        activations = _tensor(function(data, sounds, activations, 0.5))
-    plain = kept
-    for _ in range(300):
-        plain = _tensor(function(data, sounds, plain, 0.0))
-    few, many = _active(activations), _active(plain)
-    return f"With a price {few:.0%} of the activations matter, without one {many:.0%}."
+    few, many = (_active(_repeated(function, *given, weight)) for weight in (0.5, 0.0))
+    return f"With the penalty {few:.0%} of the activations matter, without it {many:.0%}."
 
 
-def _tensor(answer: object) -> Tensor:
-    """What came back, as a float32 tensor: arrays and other precisions are right as well."""
-    return torch.as_tensor(answer).detach().float()
+def _unchanged(function: Callable[..., Tensor], *given: Tensor | float) -> Tensor:
+    """What a function answers, which must leave the tensors that it is given as they are."""
+    copies = [x.clone() if isinstance(x, Tensor) else x for x in given]
+    got = tensor(function(*copies)).clone()
+    for before, after in zip(given, copies, strict=True):
+        if isinstance(before, Tensor):
+            expect(
+                torch.equal(before, after),
+                "Leave the tensors that you are given as they are, and return a new one.",
+            )
+    return got
+
+
+def _repeated(
+    function: Callable[..., Tensor],
+    data: Tensor,
+    sounds: Tensor,
+    activations: Tensor,
+    weight: float,
+) -> Tensor:
+    """The activations after 300 steps."""
+    for _ in range(300):
+        activations = tensor(function(data, sounds, activations, weight))
+    return activations
+
+
+def _step(data: Tensor, sounds: Tensor, activations: Tensor, beta: float) -> Tensor:
+    """The step for the activations, applied to the sounds: transposed, they change places."""
+    return update_activations(data.T, activations.T, sounds.T, beta).T
+
+
+def _share(models: Tensor) -> Tensor:
+    """Each source's share of all models, (s, f, n)."""
+    return models / models.sum(dim=0)
+
+
+def _models(parts: Tensor) -> Tensor:
+    """Components (k, f, n) added up for the four sources of the toy, two of which own any."""
+    nothing = torch.zeros_like(parts[0])
+    return torch.stack([parts[[0, 2, 3]].sum(dim=0), nothing, parts[[1, 4]].sum(dim=0), nothing])
 
 
 def _active(activations: Tensor) -> float:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import torch
+
 from answers import Answers
 
 

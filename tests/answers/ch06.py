@@ -1,0 +1,350 @@
+"""Answers to the exercises of chapter 06."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from answers import Answers
+from common.classical.nmf import beta_divergence, update_activations
+
+EPSILON = 1e-8
+
+
+def sounds_step(data, sounds, activations):
+    model = sounds @ activations
+    return sounds * ((data / model) @ activations.T) / activations.sum(dim=1)
+
+
+def sounds_turned(data, sounds, activations):
+    return update_activations(data.T, activations.T, sounds.T, beta=1).T
+
+
+def sounds_numpy_double(data, sounds, activations):
+    v, w, h = (np.asarray(x, dtype=np.float64) for x in (data, sounds, activations))
+    return w * ((v / (w @ h + EPSILON)) @ h.T) / (np.ones_like(v) @ h.T)
+
+
+def sounds_loop(data, sounds, activations):
+    new, model = torch.zeros_like(sounds), sounds @ activations
+    for f in range(sounds.shape[0]):
+        for k in range(sounds.shape[1]):
+            pull = sum(data[f, n] / model[f, n] * activations[k, n] for n in range(data.shape[1]))
+            new[f, k] = sounds[f, k] * pull / activations[k].sum()
+    return new
+
+
+def sounds_by_gradient(data, sounds, activations):
+    """Pull is push less the gradient, which autograd finds."""
+    variable = sounds.clone().requires_grad_()
+    beta_divergence(data, variable @ activations, 1).backward()
+    push = activations.sum(dim=1)
+    return variable * (push - variable.grad) / push
+
+
+def sounds_with(beta):
+    def step(data, sounds, activations):
+        return update_activations(data.T, activations.T, sounds.T, beta).T
+
+    return step
+
+
+def sounds_in_place(data, sounds, activations):
+    sounds *= ((data / (sounds @ activations)) @ activations.T) / activations.sum(dim=1)
+    return sounds
+
+
+def pulled(data, sounds, activations):
+    return (data / (sounds @ activations)) @ activations.T
+
+
+def sounds_scaled(data, sounds, activations):
+    new = sounds_step(data, sounds, activations)
+    return new / new.sum(dim=0)
+
+
+def growth_measured(beta, gain):
+    data, model = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 1.0, 5.0])
+    louder = beta_divergence(gain * data, gain * model, beta)
+    return louder / beta_divergence(data, model, beta)
+
+
+def growth_by_cases(beta, gain):
+    if beta == 2:
+        return gain * gain
+    return gain if beta == 1 else 1
+
+
+def masks_loop(sounds, activations, owners, n_sources):
+    masks = torch.zeros(n_sources, sounds.shape[0], activations.shape[1])
+    for k, owner in enumerate(owners):
+        masks[owner] += torch.outer(sounds[:, k], activations[k])
+    return masks / masks.sum(dim=0)
+
+
+def masks_einsum(sounds, activations, owners, n_sources):
+    belongs = torch.nn.functional.one_hot(torch.tensor(owners), n_sources).float()
+    models = torch.einsum("fk,kn,ks->sfn", sounds, activations, belongs)
+    return models / (sounds @ activations + EPSILON)
+
+
+def masks_numpy(sounds, activations, owners, n_sources):
+    w, h = (np.asarray(x, dtype=np.float64) for x in (sounds, activations))
+    owners = np.array(owners)
+    return np.stack([w[:, owners == s] @ h[owners == s] / (w @ h) for s in range(n_sources)])
+
+
+def masks_by_copies(sounds, activations, owners, n_sources):
+    masks = []
+    for s in range(n_sources):
+        own = activations.clone()
+        own[[k for k, owner in enumerate(owners) if owner != s]] = 0
+        masks.append(sounds @ own / (sounds @ activations))
+    return torch.stack(masks)
+
+
+def masks_counted(sounds, activations, owners, n_sources):
+    return masks_loop(sounds, activations, owners, max(owners) + 1)
+
+
+def masks_of_energy(sounds, activations, owners, n_sources):
+    energy = masks_loop(sounds, activations, owners, n_sources) ** 2
+    return energy / energy.sum(dim=0)
+
+
+def masks_of_component_energy(sounds, activations, owners, n_sources):
+    masks = torch.zeros(n_sources, sounds.shape[0], activations.shape[1])
+    for k, owner in enumerate(owners):
+        masks[owner] += torch.outer(sounds[:, k], activations[k]) ** 2
+    return masks / masks.sum(dim=0)
+
+
+def masks_winner(sounds, activations, owners, n_sources):
+    masks = masks_loop(sounds, activations, owners, n_sources)
+    return (masks == masks.max(dim=0).values).float()
+
+
+def masks_without_sounds(sounds, activations, owners, n_sources):
+    return masks_loop(torch.ones_like(sounds), activations, owners, n_sources)
+
+
+def models_only(sounds, activations, owners, n_sources):
+    masks = masks_loop(sounds, activations, owners, n_sources)
+    return masks * (sounds @ activations)
+
+
+def masks_per_component(sounds, activations, owners, n_sources):
+    parts = torch.einsum("fk,kn->kfn", sounds, activations)
+    return parts / parts.sum(dim=0)
+
+
+def masks_of_means(sounds, activations, owners, n_sources):
+    parts = torch.einsum("fk,kn->kfn", sounds, activations)
+    owners = torch.tensor(owners)
+    models = torch.stack([parts[owners == s].mean(dim=0) for s in range(n_sources)])
+    return models / models.nansum(dim=0)
+
+
+def masks_of_last(sounds, activations, owners, n_sources):
+    masks = torch.zeros(n_sources, sounds.shape[0], activations.shape[1])
+    for k, owner in enumerate(owners):
+        masks[owner] = torch.outer(sounds[:, k], activations[k])
+    return masks / (sounds @ activations)
+
+
+def masks_from_one(sounds, activations, owners, n_sources):
+    return masks_loop(sounds, activations, [owner - 1 for owner in owners], n_sources)
+
+
+def parts_of_step(data, sounds, activations):
+    pull = sounds.T @ (data / (sounds @ activations))
+    return pull, sounds.sum(dim=0)[:, None]
+
+
+def sparse(data, sounds, activations, weight):
+    pull, push = parts_of_step(data, sounds, activations)
+    return activations * pull / (push + weight / (2 * activations.sqrt() + EPSILON))
+
+
+def sparse_from_plain(data, sounds, activations, weight):
+    plain = update_activations(data, sounds, activations, beta=1)
+    push = sounds.sum(dim=0).unsqueeze(1)
+    return plain / (1 + 0.5 * weight * activations**-0.5 / push)
+
+
+def sparse_numpy(data, sounds, activations, weight):
+    v, w, h = (np.asarray(x, dtype=np.float64) for x in (data, sounds, activations))
+    h = np.maximum(h, 1e-20)
+    push = w.T @ np.ones_like(v) + weight / (2 * np.sqrt(h))
+    return h * (w.T @ (v / (w @ h + EPSILON))) / push
+
+
+def sparse_by_gradient(data, sounds, activations, weight):
+    variable = activations.clone().clamp(min=1e-20).requires_grad_()
+    (weight * variable.sqrt().sum()).backward()
+    pull, push = parts_of_step(data, sounds, activations)
+    return activations * pull / (push + variable.grad)
+
+
+def sparse_with(change):
+    """A step whose factor `change` makes of pull, push, weight and activations."""
+
+    def step(data, sounds, activations, weight):
+        pull, push = parts_of_step(data, sounds, activations)
+        return activations * change(pull, push, weight, activations)
+
+    return step
+
+
+def sparse_afterwards(data, sounds, activations, weight):
+    plain = update_activations(data, sounds, activations, beta=1)
+    return plain - weight / (2 * activations.sqrt())
+
+
+def sparse_at_the_new(data, sounds, activations, weight):
+    pull, push = parts_of_step(data, sounds, activations)
+    new = activations * pull / push
+    return activations * pull / (push + weight / (2 * new.sqrt()))
+
+
+def sparse_in_place(data, sounds, activations, weight):
+    activations[:] = sparse(data, sounds, activations, weight)
+    return activations
+
+
+ANSWERS = {
+    "update_sounds": Answers(
+        right={
+            "as in the chapter": sounds_step,
+            "transposed": sounds_turned,
+            "NumPy in double precision": sounds_numpy_double,
+            "loops": sounds_loop,
+            "autograd": sounds_by_gradient,
+        },
+        wrong={
+            "Euclidean": (sounds_with(2), "the Euclidean step"),
+            "Itakura-Saito": (sounds_with(0), "the Itakura-Saito step."),
+            "new activations": (
+                lambda v, w, h: update_activations(v, w, h, 1),
+                "These are new activations",
+            ),
+            "upside down": (
+                lambda v, w, h: w * h.sum(dim=1) / pulled(v, w, h),
+                "Pull goes above push",
+            ),
+            "no push": (lambda v, w, h: w * pulled(v, w, h), "You leave out push"),
+            "no sounds": (lambda v, w, h: pulled(v, w, h) / h.sum(dim=1), "That is the factor"),
+            "sum over components": (
+                lambda v, w, h: w * pulled(v, w, h) / h.sum(dim=0),
+                "sum over the other axis",
+            ),
+            "keepdim": (
+                lambda v, w, h: w * pulled(v, w, h) / h.sum(dim=1, keepdim=True),
+                "each bin by a push of its own",
+            ),
+            "push of the other factor": (
+                lambda v, w, h: w * pulled(v, w, h) / w.sum(dim=0),
+                "adds up the wrong factor",
+            ),
+            "no model": (lambda v, w, h: w * (v @ h.T) / h.sum(dim=1), "divide by the model"),
+            "unit sums": (sounds_scaled, "scale the sounds to unit sums"),
+            "in place": (sounds_in_place, "Leave the tensors"),
+        },
+    ),
+    "growth": Answers(
+        right={
+            "power": lambda beta, gain: gain**beta,
+            "cases": growth_by_cases,
+            "measured": growth_measured,
+            "NumPy": lambda beta, gain: np.exp(beta * np.log(np.float64(gain))),
+        },
+        wrong={
+            "the gain": (lambda beta, gain: gain, "the gain itself"),
+            "the square": (lambda beta, gain: gain**2, "by the square of the gain"),
+            "not at all": (lambda beta, gain: 1, "none of them grows"),
+            "times beta": (lambda beta, gain: beta * gain, "fits at a gain of 2"),
+            "the gradient's": (
+                lambda beta, gain: gain ** (beta - 1),
+                "one power of the gain too few",
+            ),
+            "upside down": (lambda beta, gain: gain**-beta, "upside down"),
+            "exchanged": (lambda beta, gain: gain ** (2 - beta), "You have exchanged"),
+            "base and exponent": (lambda beta, gain: beta**gain, "changed places"),
+            "decibels": (lambda beta, gain: 10 * np.log10(gain**beta), "growth in decibels"),
+            "half for Euclid": (
+                lambda beta, gain: 0.5 * gain**2 if beta == 2 else gain**beta,
+                "Euclidean: put gain",
+            ),
+        },
+    ),
+    "labelled_masks": Answers(
+        right={
+            "loop over components": masks_loop,
+            "einsum": masks_einsum,
+            "NumPy in double precision": masks_numpy,
+            "foreign activations set to zero": masks_by_copies,
+        },
+        wrong={
+            "counted from the owners": (masks_counted, "There are `n_sources` masks"),
+            "per component": (masks_per_component, "not per component"),
+            "energies": (masks_of_energy, "Share out magnitudes, not energies"),
+            "energies of components": (masks_of_component_energy, "square the components"),
+            "winner takes all": (masks_winner, "each bin to one source"),
+            "no sounds": (masks_without_sounds, "ignore the sounds"),
+            "models": (models_only, "the models of the sources"),
+            "mean of nothing": (masks_of_means, "There is a NaN"),
+            "mean": (
+                lambda w, h, owners, n: masks_of_means(w, h, owners, n).nan_to_num(0.0),
+                "mean of a source's components",
+            ),
+            "the last component only": (masks_of_last, "Only one component of each source"),
+            "counted from one": (masks_from_one, "The owners count from 0"),
+        },
+    ),
+    "sparse_step": Answers(
+        right={
+            "as in the chapter": sparse,
+            "from the plain step": sparse_from_plain,
+            "NumPy in double precision": sparse_numpy,
+            "autograd": sparse_by_gradient,
+        },
+        wrong={
+            "no weight": (sparse_with(lambda pull, push, w, h: pull / push), "use `weight`"),
+            "plain sum": (
+                sparse_with(lambda pull, push, w, h: pull / (push + w)),
+                "penalty on the plain sum",
+            ),
+            "no half": (
+                sparse_with(lambda pull, push, w, h: pull / (push + w / h.sqrt())),
+                "one more constant",
+            ),
+            "the penalty itself": (
+                sparse_with(lambda pull, push, w, h: pull / (push + w * h.sqrt())),
+                "needs its derivative",
+            ),
+            "its sum": (
+                sparse_with(lambda pull, push, w, h: pull / (push + w * h.sqrt().sum())),
+                "a derivative of its own",
+            ),
+            "added to pull": (
+                sparse_with(lambda pull, push, w, h: (pull + w / (2 * h.sqrt())) / push),
+                "makes activations larger",
+            ),
+            "taken from pull": (
+                sparse_with(lambda pull, push, w, h: (pull - w / (2 * h.sqrt())) / push),
+                "subtracted from pull",
+            ),
+            "afterwards": (sparse_afterwards, "subtract the penalty after the step"),
+            "afterwards, clamped": (
+                lambda *given: sparse_afterwards(*given).clamp(min=0),
+                "clamp after subtracting",
+            ),
+            "at the new activations": (sparse_at_the_new, "at the new activations"),
+            "upside down": (
+                sparse_with(lambda pull, push, w, h: (push + w / (2 * h.sqrt())) / pull),
+                "With weight 0 it is the plain",
+            ),
+            "in place": (sparse_in_place, "Leave the tensors"),
+        },
+    ),
+}
