@@ -2,42 +2,93 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from common.checks import check, expect, expect_close
+from common.checks.compare import refuse, tensor
 
 
 @check
 def mix(function: Callable[[Tensor, list[float]], Tensor]) -> str:
     """Exercise 1: faders in decibels."""
     stems = _stems()
-    flat = function(stems, [0.0, 0.0, 0.0, 0.0])
+    given = stems.clone()
+    flat = tensor(function(given, [0.0, 0.0, 0.0, 0.0]))
     expect(flat.shape == stems.shape[1:], f"One mixture, (c, t): yours is {tuple(flat.shape)}.")
+    refuse(
+        flat,
+        {
+            "A mixture is the sum of its stems, and not their mean.": stems.mean(dim=0),
+            "A fader at 0 dB leaves the level alone: decibels are not factors.": 0 * stems[0],
+        },
+    )
     expect_close(flat, stems.sum(dim=0), "With all faders at 0 dB this is the plain sum.", 1e-5)
-    quiet = function(stems, [-20.0, -20.0, -20.0, -20.0])
-    expect_close(quiet, stems.sum(dim=0) / 10, "20 dB down is a tenth of the amplitude.", 1e-4)
-    karaoke = function(stems, [0.0, 6.0, -200.0, -200.0])
-    wanted = stems[0] + 10 ** (6 / 20) * stems[1]
-    expect_close(karaoke, wanted, "Each stem has a fader of its own.", 1e-4)
+    faders = torch.tensor([-20.0, 6.0, 0.0, -200.0])
+    mixed = tensor(function(given, faders.tolist()))
+    expect(
+        torch.equal(given, stems),
+        "Your function changes the stems that it is given: write into new tensors.",
+    )
+    refuse(
+        mixed,
+        {
+            "That is d/10, which is for energies: amplitudes take d/20.": _mixed(
+                10 ** (faders / 10)
+            ),
+            "A fader below 0 dB makes a stem quieter: the sign is wrong.": _mixed(
+                10 ** (-faders / 20)
+            ),
+            "Decibels go by powers of 10, not of e.": _mixed((faders / 20).exp()),
+            "Decibels go by powers of 10, not of 2.": _mixed(2 ** (faders / 20)),
+            "All stems get one gain: each has a fader of its own.": _mixed(
+                10 ** (faders.mean() / 20).expand(4)
+            ),
+            "The faders are in the wrong order: the first is that of the first stem.": _mixed(
+                10 ** (faders.flip(0) / 20)
+            ),
+        },
+    )
+    hint = "20 dB down is a tenth of the amplitude, and each stem has a fader of its own."
+    expect_close(mixed, _mixed(10 ** (faders / 20)), hint, 1e-4)
     return "That is a mixing desk: 6 dB is nearly twice the amplitude."
+
+
+def _mixed(gains: Tensor) -> Tensor:
+    """The stems' sum with a gain for each."""
+    return torch.einsum("s,sct->ct", gains, _stems())
 
 
 @check
 def impostors(function: Callable[[Tensor], Tensor]) -> str:
     """Exercise 2: wrong stems with the right sum."""
     stems = _stems()
-    fakes = function(stems.clone())
+    fakes = tensor(function(stems.clone()))
     expect(fakes.shape == stems.shape, f"Four stems like the true ones: {tuple(stems.shape)}.")
-    gap = (fakes.sum(dim=0) - stems.sum(dim=0)).abs().max()
-    expect(gap < 1e-4, "They do not add up to the mixture: what one gains another must lose.")
+    expect(fakes.isfinite().all(), "There is a number in your stems that is infinite or NaN.")
+    mixture, total = stems.sum(dim=0), fakes.sum(dim=0)
+    ratio = ((total * mixture).sum() / mixture.square().sum()).item()
+    expect(
+        (total - mixture).abs().max() < 1e-4 or (total - ratio * mixture).abs().max() > 1e-3,
+        f"They add up to {ratio:.2g} times the mixture: the level must stay as well.",
+    )
+    hint = "They do not add up to the mixture: what one gains another must lose."
+    expect((total - mixture).abs().max() < 1e-4, hint)
     error = (fakes - stems).square().sum(dim=(1, 2))
-    for source, (wrong, energy) in enumerate(
-        zip(error, fakes.square().sum(dim=(1, 2)), strict=True)
-    ):
-        expect(wrong > 0.5 * energy, f"Stem {source} is too honest: make it more wrong.")
+    energy = fakes.square().sum(dim=(1, 2))
+    same = [source for source in range(4) if error[source] < 1e-6 * energy[source]]
+    expect(len(same) < 4, "These are the true stems themselves.")
+    expect(
+        not same, f"Stem {', '.join(map(str, same))} is still the true one: all four must be wrong."
+    )
+    for source, part in enumerate(error / energy):
+        expect(
+            part.isnan() or part > 0.4999,
+            f"Stem {source} is too honest: its error has {part:.0%} of its energy.",
+        )
     return "The sum cannot tell yours from the true ones, and nobody who sees only the sum can."
 
 
@@ -45,35 +96,93 @@ def impostors(function: Callable[[Tensor], Tensor]) -> str:
 def remove_middle(function: Callable[[Tensor], Tensor]) -> str:
     """Exercise 3: left less right."""
     voice, guitar = _stems()[0, :1], _stems()[1, :1]
-    middle = function(torch.cat([voice, voice]))
+    middle = tensor(function(torch.cat([voice, voice])))
     expect(middle.shape == voice.shape, f"One channel, (1, t): yours is {tuple(middle.shape)}.")
+    expect(middle.isfinite().all(), "There is a number in your channel that is infinite or NaN.")
+    refuse(
+        middle,
+        {
+            "You add the channels, which makes the middle louder.": 2 * voice,
+            "The voice is still there as it was: you need both channels to cancel it.": voice,
+        },
+    )
     expect(
         middle.abs().max() < 1e-5,
         "A voice that is the same in both channels should vanish. How do two equal numbers cancel?",
     )
-    left = function(torch.cat([voice + guitar, voice]))
-    expect(left.abs().max() > 0.1, "A guitar on the left has gone as well: keep the sides.")
-    expect(
-        torch.nn.functional.cosine_similarity(left.flatten(), guitar.flatten(), dim=0).abs()
-        > 0.999,
-        "With a guitar on the left and the voice in the middle, only the guitar should be left.",
-    )
+    sides = {
+        "left": tensor(function(torch.cat([voice + guitar, voice]))),
+        "right": tensor(function(torch.cat([voice, voice + guitar]))),
+    }
+    for side, kept in sides.items():
+        expect(kept.abs().max() > 0.1, f"A guitar on the {side} has gone as well: keep the sides.")
+        likeness = torch.cosine_similarity(kept.flatten(), guitar.flatten(), dim=0).abs()
+        expect(
+            likeness > 0.999,
+            f"With a guitar on the {side} and the voice in the middle, something else than the "
+            "guitar is left: subtract samples, with their signs.",
+        )
     return "The voice is gone, and everything else that stood in the middle went with it."
 
 
 @check
 def worst_neighbours(function: Callable[[Tensor], tuple[int, int]]) -> str:
     """Exercise 4: the pair that shares most."""
-    energy = torch.zeros(4, 3, 2)
-    energy[0, 0], energy[1, 0], energy[1, 1], energy[3, 1], energy[2, 2] = 9.0, 1.0, 5.0, 4.0, 50.0
-    pair = tuple(int(index) for index in function(energy))
-    expect(len(pair) == 2, "Return two indices.")
-    expect(pair[0] < pair[1], "Two different stems, the lower index first.")
-    expect(2 not in pair, "Stem 2 is loudest here, but it has its bins for itself.")
-    expect(pair == (1, 3), "Compare the smaller of the two energies in each bin, then add up.")
-    flipped = tuple(int(index) for index in function(energy.flip(0)))
-    expect(flipped == (0, 2), "Try all pairs, whatever their order.")
+    # Each mistake below gives another pair than the right answer, and than the other mistakes.
+    energy = torch.rand(5, 4, 6, generator=torch.Generator().manual_seed(5851)) ** 4
+    energy *= torch.rand(5, generator=torch.Generator().manual_seed(5851))[:, None, None] * 5
+    right = _largest(energy, _shared)
+    pair = _pair(function(energy.clone()))
+    mistakes = {
+        "Those are the two loudest stems, but each may have its bins for itself.": (
+            lambda a, b: torch.minimum(a.sum(), b.sum())
+        ),
+        "You add up products: take the smaller of the two energies in each bin.": (
+            lambda a, b: (a * b).sum()
+        ),
+        "You add up the larger of the two energies in each bin: take the smaller.": (
+            lambda a, b: torch.maximum(a, b).sum()
+        ),
+        "That is a cosine, which ignores how loud the stems are.": (
+            lambda a, b: torch.cosine_similarity(a.flatten(), b.flatten(), dim=0)
+        ),
+        "That pair shares least: the largest sum is asked for.": (
+            lambda a, b: -torch.minimum(a, b).sum()
+        ),
+    }
+    for hint, measure in mistakes.items():
+        expect(pair != _largest(energy, measure), hint)
+    next_to = max(
+        (pair for pair in itertools.combinations(range(5), 2) if pair[1] == pair[0] + 1),
+        key=lambda pair: _shared(energy[pair[0]], energy[pair[1]]),
+    )
+    expect(pair != next_to, "You compare each stem only with the next one: try all pairs.")
+    expect(pair == right, "Compare the smaller of the two energies in each bin, then add up.")
+    for order in ([4, 3, 2, 1, 0], [2, 0, 1, 4, 3], [1, 4, 3, 0, 2]):
+        wanted = tuple(sorted(order.index(stem) for stem in right))
+        hint = "Try all pairs, whatever the order of the stems."
+        expect(_pair(function(energy[order])) == wanted, hint)
     return "Try it on the song: `worst_neighbours(STFT()(song.sources).abs().square().mean(1))`."
+
+
+def _shared(a: Tensor, b: Tensor) -> Tensor:
+    """What two stems share: the smaller energy of each bin, added up."""
+    return torch.minimum(a, b).sum()
+
+
+def _largest(energy: Tensor, measure: Callable[[Tensor, Tensor], Tensor]) -> tuple[int, int]:
+    """The pair of stems for which a measure is largest."""
+    pairs = itertools.combinations(range(len(energy)), 2)
+    return max(pairs, key=lambda pair: measure(energy[pair[0]], energy[pair[1]]).item())
+
+
+def _pair(answer: object) -> tuple[int, int]:
+    """Two indices, the lower one first."""
+    indices = tensor(answer).flatten().int().tolist()
+    expect(len(indices) == 2, f"Return two indices, not {len(indices)}.")
+    expect(indices[0] != indices[1], "That is one stem with itself: compare different stems.")
+    expect(indices[0] < indices[1], "The lower index comes first.")
+    return indices[0], indices[1]
 
 
 def _stems() -> Tensor:

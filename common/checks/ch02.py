@@ -8,38 +8,86 @@ import torch
 from torch import Tensor
 
 from common.checks import check, expect, expect_close
+from common.checks.compare import refuse, tensor
 from common.signal.stft import STFT
 
 
 @check
 def window_for(function: Callable[[float, float, int], int]) -> str:
     """Exercise 1: the shortest window that tells two notes apart."""
-    far = function(1000.0, 2000.0, 22050)
-    expect(far == int(far) and far > 0, "n_fft counts samples: a positive whole number.")
-    n_fft = int(function(41.2, 43.7, 22050))
-    expect(n_fft & (n_fft - 1) == 0, "It should be a power of two: 2, 4, 8, …")
+    n_fft = _whole(function(41.2, 43.7, 22050))
+    expect(n_fft & (n_fft - 1) == 0, f"It should be a power of two (2, 4, 8, …), not {n_fft}.")
     apart = (43.7 - 41.2) * n_fft / 22050
-    expect(apart >= 2, f"With {n_fft} the notes lie {apart:.2f} bins apart: too close.")
+    expect(apart >= 2, f"With {n_fft} the notes are {apart:.2f} bins apart: too close.")
     expect(apart < 4, f"{n_fft} is enough, but half of it would do as well.")
-    expect(int(far) == 64, "1000 and 2000 Hz are far apart: a much shorter window does.")
-    expect(function(0.0, 1000.0, 8000) == 16, "Exactly two bins apart is enough.")
-    expect(function(41.2, 43.7, 44100) == 2 * n_fft, "Twice the sample rate: what changes?")
+    far = _whole(function(1000.0, 2000.0, 22050))
+    expect(far == 64, f"1000 and 2000 Hz are far apart: a shorter window than {far} does.")
+    both = _whole(function(10041.2, 10043.7, 22050))
+    hint = "Two high notes with the same difference need the same window: which number counts?"
+    expect(both == n_fft, hint)
+    hint = "Exactly two bins apart is enough, as between 0 and 1000 Hz at 8000 Hz."
+    expect(_whole(function(0.0, 1000.0, 8000)) == 16, hint)
+    twice = _whole(function(41.2, 43.7, 44100))
+    expect(twice == 2 * n_fft, "Twice the sample rate: does a bin become wider or narrower?")
     return f"E1 and F1 need {n_fft} samples, {n_fft / 22050:.2f} s: a slow bass line's whole note."
+
+
+def _whole(answer: object) -> int:
+    """The answer as a positive whole number."""
+    number = float(tensor(answer).reshape(()))
+    hint = f"n_fft counts samples: a positive whole number, not {number:g}."
+    expect(number > 0 and number == round(number), hint)
+    return int(number)
 
 
 @check
 def pile_of_windows(function: Callable[[Tensor, int], Tensor]) -> str:
     """Exercise 2: what shifted windows add up to."""
-    pile = function(torch.arange(6.0), 2)
-    expect(pile.shape == (2,), f"One height per place in a hop: shape (2,), not {pile.shape}.")
-    expect_close(pile, torch.tensor([6.0, 9.0]), "For 0…5 and a hop of 2, place 0 sees 0, 2, 4.")
-    pile = function(torch.hann_window(1024), 256)
-    expect_close(pile, 2 * torch.ones(256), "Hann at a quarter's hop should pile up to 2.")
-    uneven = function(torch.ones(7), 3)
-    expect_close(
-        uneven, torch.tensor([3.0, 2.0, 2.0]), "The hop need not divide the window: mind the rest."
+    window = torch.arange(6.0)
+    pile = tensor(function(window.clone(), 2))
+    shape = tuple(pile.shape)
+    expect(shape != (3,), "You add up each piece of a hop by itself: add the pieces to each other.")
+    expect(shape != (), "That is one sum over all places: every place has a height of its own.")
+    expect(shape == (2,), f"One height per place in a hop: shape (2,), not {shape}.")
+    refuse(
+        pile,
+        {
+            "You pile up squared windows: that is for weighted overlap-add.": _pile(window**2, 2),
+            "You take the mean of the pieces: a pile is a sum.": _pile(window, 2) / 3,
+            "Place 0 sees 0, 1 and 2: it should see every second sample.": torch.tensor(
+                [3.0, 12.0]
+            ),
+            "The places are in the wrong order: place 0 is where a frame starts.": (
+                _pile(window, 2).flip(0)
+            ),
+            "Only two windows meet at your places: how many frames cover one?": (
+                torch.tensor([2.0, 4.0])
+            ),
+        },
     )
+    expect_close(pile, [6.0, 9.0], "For 0…5 and a hop of 2, place 0 sees 0, 2, 4.")
+    uneven = tensor(function(torch.ones(7), 3))
+    refuse(
+        uneven,
+        {
+            "The last sample of 7 is lost at a hop of 3: the hop need not divide the window.": (
+                torch.full((3,), 2.0)
+            ),
+            "At a hop of 3 the seventh sample falls on place 0: fill up at the end.": (
+                torch.tensor([2.0, 2.0, 3.0])
+            ),
+        },
+    )
+    hint = "The hop need not divide the window: 7 samples and a hop of 3 give other heights."
+    expect_close(uneven, [3.0, 2.0, 2.0], hint)
+    pile = tensor(function(torch.hann_window(1024), 256))
+    expect_close(pile, 2 * torch.ones(256), "Hann at a quarter's hop should pile up to 2.")
     return "Flat for Hann at a quarter; now try Blackman at a half."
+
+
+def _pile(window: Tensor, hop_length: int) -> Tensor:
+    """The pile of a window whose hop divides it."""
+    return window.reshape(-1, hop_length).sum(dim=0)
 
 
 @check
@@ -47,19 +95,38 @@ def robot(function: Callable[[Tensor, float, int], Tensor]) -> str:
     """Exercise 3: one click per hop, at a chosen pitch."""
     rate, pitch = 22050, 147.0
     audio = torch.randn(rate, generator=torch.Generator().manual_seed(0))
-    humming = function(audio, pitch, rate)
-    expect(humming.shape == audio.shape, "Give back as many samples as came in.")
+    humming = tensor(function(audio.clone(), pitch, rate))
     expect(not humming.is_complex(), "Audio is real: use the transform's inverse.")
+    expect(humming.shape == audio.shape, "Give back as many samples as came in.")
+    expect(humming.isfinite().all(), "There is a sample that is infinite or NaN.")
     expect(not torch.allclose(humming, audio, atol=1e-3), "This is the sound as it was.")
     power = torch.fft.rfft(humming).abs().square()
     harmonics = torch.arange(1, 20) * round(pitch)
     near = torch.stack([power[h - 2 : h + 3].sum() for h in harmonics]).sum()
-    share = near / power[100:3000].sum()
-    heard = f"{share:.0%} of the energy lies on multiples of {pitch:.0f} Hz"
-    expect(share > 0.75, f"Only {heard}. Is a hop one period long? Do all waves peak mid-frame?")
     odd = torch.stack([power[h - 2 : h + 3].sum() for h in harmonics[::2]]).sum()
-    expect(odd > 0.2 * near, "It hums an octave too high: every second multiple is missing.")
-    return f"It hums: {heard}."
+    share = near / power[100:3000].sum()
+    heard, certain = _hum(humming, rate)
+    expect(
+        certain > 0.3,
+        "It does not hum: the phases of all waves must make them peak at the centre of the frame.",
+    )
+    expect(
+        abs(heard / pitch - 1) < 0.02 and share > 0.75 and odd > 0.2 * near,
+        f"It hums at {heard:.0f} Hz and not at {pitch:.0f} Hz. How long is a hop?",
+    )
+    return f"It hums: {share:.0%} of the energy lies on multiples of {pitch:.0f} Hz."
+
+
+def _hum(audio: Tensor, sample_rate: int) -> tuple[float, float]:
+    """The rate at which a sound repeats, in Hz, and how much it then is like itself, up to 1."""
+    spectrum = torch.fft.rfft(audio, 2 * len(audio))
+    likeness = torch.fft.irfft(spectrum.abs().square())[: len(audio) // 8]
+    likeness = likeness / likeness[0].clamp(min=1e-10)
+    lags = likeness[16:]
+    # The shortest lag that is nearly as good as the best: multiples of a period repeat as well.
+    lag = 16 + int((lags > 0.8 * lags.max()).nonzero()[0])
+    lag += int(likeness[lag : lag + 8].argmax())
+    return sample_rate / lag, likeness[lag].item()
 
 
 @check
@@ -68,17 +135,47 @@ def inconsistency(function: Callable[[Tensor, STFT, int], float]) -> str:
     stft, length = STFT(512, 128), 8000
     generator = torch.Generator().manual_seed(0)
     spectrum = stft(torch.randn(length, generator=generator))
-    level = float(function(spectrum, stft, length))
-    expect(level < -80, f"A true STFT is consistent: expect a very low level, not {level:.0f} dB.")
     noise = torch.randn(spectrum.shape, dtype=torch.complex64, generator=generator)
-    level = float(function(noise, stft, length))
+    level = _level(function(noise.clone(), stft, length))
     round_trip = stft(stft.inverse(noise, length))
-    right = float(20 * torch.log10((round_trip - noise).norm() / noise.norm()))
+    ratio = (round_trip - noise).norm() / noise.norm()
+    lengths = (round_trip.abs() - noise.abs()).norm()
+    wrong = {
+        "That is the ratio: give it in dB.": ratio,
+        "That is the ratio of energies: give it in dB.": ratio**2,
+        "A ratio of norms takes 20 times the logarithm, and not 10.": 10 * ratio.log10(),
+        "A ratio of energies takes 10 times the logarithm, and not 20.": 40 * ratio.log10(),
+        "The logarithm in decibels has the base 10.": 20 * ratio.log(),
+        "The sign is wrong: the difference over the spectrum's norm.": -20 * ratio.log10(),
+        "You divide by the norm of the round trip: take that of the spectrum that is given.": (
+            20 * ((round_trip - noise).norm() / round_trip.norm()).log10()
+        ),
+        "You compare magnitudes only: phases make a spectrum inconsistent, too.": (
+            20 * (lengths / noise.norm()).log10()
+        ),
+        "You compare the norms of both: take the norm of their difference.": (
+            20 * (round_trip.norm() / noise.norm()).log10()
+        ),
+    }
+    refuse(torch.tensor(level), wrong, tolerance=1e-4)
     expect(
-        abs(float(function(10 * noise, stft, length)) - level) < 0.01,
+        abs(_level(function(10 * noise, stft, length)) - level) < 0.01,
         "Ten times louder should change nothing: divide by the spectrum's own norm.",
     )
-    expect(abs(level - right) < 0.05, "In dB of amplitude: 20 times the logarithm to base 10.")
+    right = float(20 * ratio.log10())
+    hint = "Noise should give another level: sum over all bins and frames, then divide."
+    expect(abs(level - right) < 0.05, hint)
+    own = _level(function(spectrum.clone(), stft, length))
+    expect(own < -80, f"A true STFT is consistent: expect a very low level, not {own:.0f} dB.")
     masked = spectrum * torch.rand(spectrum.shape, generator=generator)
-    level = float(function(masked, stft, length))
+    level = _level(function(masked, stft, length))
     return f"A random mask leaves {level:.1f} dB, noise {right:.1f} dB: neither belongs to a sound."
+
+
+def _level(answer: object) -> float:
+    """The answer as one real number."""
+    number = tensor(answer)
+    expect(number.numel() == 1, f"Return one number, not {number.numel()}.")
+    expect(not number.is_complex(), "A norm is real: yours is a complex number.")
+    expect(not number.isnan(), "Your level is NaN.")
+    return number.item()
