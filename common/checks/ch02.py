@@ -108,11 +108,14 @@ def robot(function: Callable[[Tensor, float, int], Tensor]) -> str:
     heard, certain = _hum(humming, rate)
     expect(
         certain > 0.3,
-        "It does not hum: the phases of all waves must make them peak at the centre of the frame.",
+        "It does not hum: all waves of a frame should peak together at its centre.",
     )
+    hint = f"It hums at {heard:.1f} Hz and not at {pitch:.1f} Hz. How long is a hop?"
+    expect(abs(heard / pitch - 1) < 0.005 and odd > 0.2 * near, hint)
     expect(
-        abs(heard / pitch - 1) < 0.02 and share > 0.75 and odd > 0.2 * near,
-        f"It hums at {heard:.0f} Hz and not at {pitch:.0f} Hz. How long is a hop?",
+        share > 0.75,
+        f"It hums at {pitch:.0f} Hz, but only {share:.0%} of the energy is there: the waves of a "
+        "frame should peak together at its centre.",
     )
     return f"It hums: {share:.0%} of the energy lies on multiples of {pitch:.0f} Hz."
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from common.checks import check, expect, expect_close
+from common.checks.compare import refuse, tensor
 from common.classical.hpss import harmonic_percussive_masks, smooth_along
 from common.classical.repetition import beat_spectrum
 
@@ -15,42 +17,153 @@ from common.classical.repetition import beat_spectrum
 @check
 def stroke_filter(function: Callable[[Tensor, int], Tensor]) -> str:
     """Exercise 1: a median filter along frequency."""
-    magnitude = _noise(12, 5)
-    filtered = function(magnitude, 5)
+    magnitude = _noise(12, 12)
+    filtered = tensor(function(magnitude.clone(), 7))
+    expect(
+        tuple(filtered.shape) != (6, 12),
+        "Six bins are lost at the ends: mirror the picture before you filter.",
+    )
     expect(filtered.shape == magnitude.shape, "Keep the shape (f, n).")
-    right = smooth_along(magnitude, 5, axis=-2)
-    along_time = smooth_along(magnitude, 5, axis=-1)
-    hint = "That runs along time: strokes stand upright, so take neighbours in frequency."
-    expect(not torch.allclose(filtered, along_time), hint)
-    expect_close(filtered[2:-2], right[2:-2], "Inside, take the middle one of 5 neighbours.")
+    right = smooth_along(magnitude, 7, axis=-2)
+    refuse(
+        filtered,
+        {
+            "That runs along time: strokes are vertical, so take neighbours in frequency.": (
+                smooth_along(magnitude, 7, axis=-1)
+            ),
+            "That is a median over both axes: take neighbours in frequency only.": (
+                torch.from_numpy(ndimage.median_filter(magnitude.numpy(), 7, mode="reflect"))
+            ),
+            "That is a mean: one loud neighbour moves it, and a median ignores it.": (
+                torch.from_numpy(
+                    ndimage.uniform_filter1d(magnitude.numpy(), 7, axis=0, mode="reflect")
+                )
+            ),
+            "That is the largest of the neighbours: take the middle one.": (
+                torch.from_numpy(
+                    ndimage.maximum_filter1d(magnitude.numpy(), 7, axis=0, mode="reflect")
+                )
+            ),
+            "Beyond the ends you take silence: mirror the picture.": _filtered(
+                magnitude, 7, "constant"
+            ),
+            "You repeat the outermost bin beyond the ends: mirror the picture.": _filtered(
+                magnitude, 7, "nearest"
+            ),
+            "Your mirror is on the outermost bin: that bin should appear twice.": _filtered(
+                magnitude, 7, "mirror"
+            ),
+            "Beyond one end you take what is at the other: mirror the picture.": _filtered(
+                magnitude, 7, "wrap"
+            ),
+            "You mirror the picture, but not in order: the nearest bins come first.": (
+                _mirrored_backwards(magnitude)
+            ),
+        },
+        tolerance=1e-5,
+    )
+    expect_close(filtered[3:-3], right[3:-3], "Inside, take the middle one of 7 neighbours.")
     hint = "At the ends the picture is mirrored, the outermost bin itself being repeated."
     expect_close(filtered, right, hint)
-    expect_close(function(magnitude, 1), magnitude, "A width of 1 changes nothing.")
+    hint = "With a width of 9 something goes wrong: where is half a width?"
+    expect_close(tensor(function(magnitude.clone(), 9)), smooth_along(magnitude, 9, axis=-2), hint)
+    narrow = tensor(function(magnitude.clone(), 1))
+    expect_close(narrow, magnitude, "A width of 1 changes nothing.")
     return "Strokes stay, lines go."
+
+
+def _filtered(magnitude: Tensor, width: int, mode: str) -> Tensor:
+    """A median along frequency with another continuation beyond the ends."""
+    return torch.from_numpy(ndimage.median_filter(magnitude.numpy(), (width, 1), mode=mode))
+
+
+def _mirrored_backwards(magnitude: Tensor) -> Tensor:
+    """A median of 7 along frequency after the outer bins were repeated in their own order."""
+    longer = torch.cat([magnitude[:3], magnitude, magnitude[-3:]])
+    return longer.unfold(0, 7, 1).median(dim=-1).values
 
 
 @check
 def frames_per_bar(function: Callable[..., float]) -> str:
     """Exercise 2: the period of a bar."""
-    got = float(function(120, 4, 441, 44100))
-    expect(abs(got - 88200) > 1, "That is a bar in samples: how many hops are in it?")
-    expect(abs(got - 200) < 1e-3, f"At 120 a bar lasts 2 s, and 2 s are 200 hops, not {got:g}.")
-    expect(abs(float(function(60, 3, 512, 22050)) - 3 * 22050 / 512) < 1e-3, "A bar of 3 beats?")
-    return f"A waltz at 90 repeats every {float(function(90, 3)):.0f} frames."
+    cases = torch.tensor([[120, 4, 441, 44100], [60, 3, 512, 22050], [90, 5, 256, 8000]]).double()
+    tempo, beats, hop, rate = cases.T
+    right = beats * 60 / tempo * rate / hop
+    answers = [tensor(function(*case)) for case in cases.int().tolist()]
+    got = torch.stack([answer.reshape(()).double() for answer in answers])
+    refuse(
+        got,
+        {
+            "That is a bar in samples: how many hops are in it?": right * hop,
+            "That is a bar in seconds: how many hops are in it?": beats * 60 / tempo,
+            "That is one beat: how many make a bar?": right / beats,
+            "All your bars have 4 beats: use `beats`.": 4 * right / beats,
+            "All your hops have 512 samples: use `hop_length`.": right * hop / 512,
+            "All your seconds have 22 050 samples: use `sample_rate`.": 22050 * right / rate,
+            "At a faster tempo a bar is shorter: yours is longer.": (
+                beats * tempo / 60 * rate / hop
+            ),
+            "The tempo counts beats per minute, not per second.": right / 60,
+            "You round, but the period need not be a whole number of frames.": right.round(),
+            "You round down, but the period need not be a whole number of frames.": right.floor(),
+            "You round up, but the period need not be a whole number of frames.": right.ceil(),
+        },
+        tolerance=1e-5,
+    )
+    hint = f"At 120 a bar of four beats lasts 2 s: with hops of 10 ms that is not {got[0]:g}."
+    expect(abs(got[0] - 200) < 1e-3, hint)
+    expect_close(got, right, "With other beats, hops and sample rates it goes wrong.", 1e-5)
+    default = tensor(function(90, 3)).item()
+    expect(abs(default - 2 * 22050 / 512) < 1e-3, "Keep the default hop and sample rate.")
+    return f"A waltz at 90 repeats every {default:.0f} frames."
 
 
 @check
 def repetitiveness(function: Callable[[Tensor, int, int], float]) -> str:
     """Exercise 3: the height of the highest peak over the usual level."""
-    beats = torch.tensor([1.0, 0.9, 0.2, 0.3, 0.2, 0.7, 0.2, 0.95])
-    got = float(function(beats, 2, 6))
-    expect(abs(got - 0.7) > 1e-4, "Take the median over the lags off the peak and off lag 0.")
-    hint = "The lags from 2 to 6 have the median 0.2 and the peak 0.7: (0.7 - 0.2) / (1 - 0.2)."
-    expect(abs(got - 0.625) < 1e-4, hint)
-    expect(abs(float(function(beats, 2, 7)) - 0.935) < 5e-3, "Both ends of the range count.")
+    beats = torch.tensor([1.3, 0.9, 0.2, 0.3, 0.2, 0.7, 0.2, 0.95])
+    got = tensor(function(beats.clone(), 2, 6))
+    expect(got.numel() == 1, f"Return one number, not {got.numel()}.")
+    refuse(
+        got.reshape(()),
+        {
+            "That is the lag of the peak: how high is it?": torch.tensor(5.0),
+            "That is the place of the peak in the range: how high is it?": torch.tensor(3.0),
+            "That is the height alone: a share of lag 0 is asked for, without the usual level.": (
+                torch.tensor(0.7)
+            ),
+            "You divide by lag 0, but take no median off.": torch.tensor(0.7 / 1.3),
+            "You take the median off the peak only: take it off lag 0 as well.": (
+                torch.tensor(0.5 / 1.3)
+            ),
+            "You take the median off the peak, but do not divide by lag 0.": torch.tensor(0.5),
+            "You take the median off after dividing by lag 0.": torch.tensor(0.7 / 1.3 - 0.2),
+            "You take off the mean: take the median of the lags.": torch.tensor(0.38 / 0.98),
+            "You take off the median of all lags, though only those of the range count.": (
+                torch.tensor(0.4)
+            ),
+            "You take off the median of all lags: only those of the range count.": (
+                torch.tensor(0.25)
+            ),
+            "The highest point of all lags is lag 0: look between `shortest` and `longest`.": (
+                torch.tensor(1.0)
+            ),
+        },
+        tolerance=1e-5,
+    )
+    hint = "The lags from 2 to 6 have the median 0.2 and the peak 0.7, and lag 0 has 1.3."
+    expect(abs(got - 0.5 / 1.1) < 1e-4, hint)
+    # With six lags two medians are right: the lower of the two in the middle, and their mean.
+    got = tensor(function(beats.clone(), 2, 7))
+    expect(
+        0.7 / 1.05 - 1e-3 < got < 0.75 / 1.1 + 1e-3,
+        "Both ends of the range count: the peak is at `longest` now.",
+    )
+    got = tensor(function(beats.clone(), 1, 5))
+    expect(abs(got - 0.6) < 1e-4, "Both ends of the range count: the peak is at `shortest`.")
     loop = beat_spectrum(_noise(40, 20).repeat(1, 12) ** 4)
     never = beat_spectrum(_noise(40, 240) ** 4)
-    high, low = float(function(loop, 5, 100)), float(function(never, 5, 100))
+    high, low = (tensor(function(x, 5, 100)).item() for x in (loop, never))
     expect(high > 0.9 > 0.3 > low, f"A loop gives {high:.2f} and noise {low:.2f}: too near.")
     return f"A loop reaches {high:.2f}, and noise that never comes back {low:.2f}."
 
@@ -59,14 +172,51 @@ def repetitiveness(function: Callable[[Tensor, int, int], float]) -> str:
 def three_masks(function: Callable[[Tensor, float], Tensor]) -> str:
     """Exercise 4: lines, strokes and the rest."""
     magnitude = _noise(40, 50) ** 3
-    masks = function(magnitude, 2.0)
+    masks = tensor(function(magnitude.clone(), 2.0))
+    expect(masks.shape != (2, 40, 50), "Two masks leave something over: the residual is the third.")
     expect(masks.shape == (3, 40, 50), f"Three masks (3, f, n), not {tuple(masks.shape)}.")
+    expect(masks.isfinite().all(), "There is a mask that is infinite or NaN.")
+    lines, strokes = harmonic_percussive_masks(magnitude, margin=2.0)
+    plain = torch.stack(harmonic_percussive_masks(magnitude))
+    rest = 1 - lines - strokes
+    refuse(
+        masks,
+        {
+            "Lines and strokes are exchanged.": torch.stack([strokes, lines, rest]),
+            "The residual comes last.": torch.stack([rest, lines, strokes]),
+            "Without the margin nothing is left over: use `margin`.": (
+                torch.cat([plain, 0 * plain[:1]])
+            ),
+            "The residual is what *both* masks leave, but yours multiplies what each leaves.": (
+                torch.stack([lines, strokes, (1 - lines) * (1 - strokes)])
+            ),
+            "The residual is what is in neither mask: yours is what is in both.": (
+                torch.stack([lines, strokes, lines * strokes])
+            ),
+            "The residual leaves out the lines only: leave out the strokes as well.": (
+                torch.stack([lines, strokes, 1 - lines])
+            ),
+            "The residual leaves out the strokes only: leave out the lines as well.": (
+                torch.stack([lines, strokes, 1 - strokes])
+            ),
+            "You multiply the masks by the magnitude: return the masks.": (
+                torch.stack([lines, strokes, rest]) * magnitude
+            ),
+            "You divide lines and strokes by their sum, which undoes the margin.": torch.stack(
+                [lines / (lines + strokes), strokes / (lines + strokes), 0 * rest]
+            ),
+        },
+        tolerance=1e-4,
+    )
     expect_close(masks.sum(dim=0), torch.ones(40, 50), "The three should add up to 1 in each bin.")
     expect(masks.min() >= -1e-6, "A mask is not negative.")
-    harmonic, percussive = harmonic_percussive_masks(magnitude, margin=2.0)
-    expect_close(masks[0], harmonic, "The first mask is that of the lines, with the margin.")
-    expect_close(masks[1], percussive, "The second mask is that of the strokes, with the margin.")
-    return f"With a margin of 2, {masks[2].mean():.0%} of the bins are neither."
+    expect_close(masks[0], lines, "The first mask is that of the lines, with the margin.")
+    expect_close(masks[1], strokes, "The second mask is that of the strokes, with the margin.")
+    lines, strokes = harmonic_percussive_masks(magnitude, margin=3.0)
+    other = tensor(function(magnitude.clone(), 3.0))
+    right = torch.stack([lines, strokes, 1 - lines - strokes])
+    expect_close(other, right, "With a margin of 3 it goes wrong: use `margin`.")
+    return f"With a margin of 2 the residual gets {masks[2].mean():.0%} of a bin on average."
 
 
 def _noise(*shape: int) -> Tensor:

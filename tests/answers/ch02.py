@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from answers import Answers
-from common.stft import STFT
+from common.signal.stft import STFT
 
 
 def window_loop(low, high, sample_rate, bins=2, start=2):
@@ -204,11 +204,19 @@ ANSWERS = {
             "hop of the chapter": (robot_with(lambda rate, pitch: 256), "How long is a hop"),
             "octave too high": (
                 robot_with(lambda rate, pitch: round(rate / pitch / 2)),
-                "hums at 294 Hz",
+                "It hums at 294.0 Hz",
             ),
             "octave too low": (
                 robot_with(lambda rate, pitch: round(2 * rate / pitch)),
-                "It hums at 74 Hz",
+                "It hums at 73.5 Hz",
+            ),
+            "not at the centre": (
+                robot_with(lambda rate, pitch: round(rate / pitch), turn=torch.pi / 2),
+                "of the energy is there",
+            ),
+            "zero phases": (
+                robot_with(lambda rate, pitch: round(rate / pitch), turn=0.0),
+                "peak together at its centre",
             ),
             "random phases": (robot_random, "It does not hum"),
             "spectrum": (robot_spectrum, "Audio is real"),

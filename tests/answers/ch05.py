@@ -1,0 +1,279 @@
+"""Answers to the exercises of chapter 05."""
+
+from __future__ import annotations
+
+import statistics
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from answers import Answers
+from common.classical.hpss import harmonic_percussive_masks, smooth_along
+
+
+def strokes_unfolded(magnitude, width):
+    half = width // 2
+    low = magnitude[:half].flip(0)
+    high = magnitude[len(magnitude) - half :].flip(0)
+    return torch.cat([low, magnitude, high]).unfold(0, width, 1).median(dim=-1).values
+
+
+def strokes_padded(magnitude, width):
+    half = width // 2
+    padded = np.pad(magnitude.numpy(), ((half, half), (0, 0)), mode="symmetric")
+    rows = [np.median(padded[f : f + width], axis=0) for f in range(len(magnitude))]
+    return np.stack(rows).astype(np.float64)
+
+
+def strokes_loop(magnitude, width):
+    n_bins, n_frames = magnitude.shape
+    filtered = torch.zeros(n_bins, n_frames)
+    for f in range(n_bins):
+        for n in range(n_frames):
+            seen = []
+            for k in range(f - width // 2, f + width // 2 + 1):
+                k = -1 - k if k < 0 else k
+                seen.append(float(magnitude[2 * n_bins - 1 - k if k >= n_bins else k, n]))
+            filtered[f, n] = sorted(seen)[width // 2]
+    return filtered
+
+
+def filtered_with(mode, size=(1, 0)):
+    """scipy's median filter; size: 1 for the axes along which it runs."""
+
+    def strokes(magnitude, width):
+        widths = [width if along else 1 for along in size]
+        return ndimage.median_filter(magnitude.numpy(), widths, mode=mode)
+
+    return strokes
+
+
+def strokes_without_ends(magnitude, width):
+    return magnitude.unfold(0, width, 1).median(dim=-1).values
+
+
+def strokes_mean(magnitude, width):
+    return ndimage.uniform_filter1d(magnitude.numpy(), width, axis=0, mode="reflect")
+
+
+def strokes_not_flipped(magnitude, width):
+    half = width // 2
+    longer = torch.cat([magnitude[:half], magnitude, magnitude[len(magnitude) - half :]])
+    return longer.unfold(0, width, 1).median(dim=-1).values
+
+
+def strokes_of_seven(magnitude, width):
+    return strokes_unfolded(magnitude, 7)
+
+
+def bar(tempo, beats=4, hop_length=512, sample_rate=22050):
+    return beats * 60 / tempo * sample_rate / hop_length
+
+
+def bar_torch(tempo, beats=4, hop_length=512, sample_rate=22050):
+    period = torch.tensor(60.0, dtype=torch.float64) / tempo
+    return period * beats / (hop_length / sample_rate)
+
+
+def bar_numpy(tempo, beats=4, hop_length=512, sample_rate=22050):
+    return np.sum([60 * sample_rate / (tempo * hop_length)] * beats)
+
+
+def bar_with(period):
+    """A bar by another formula of tempo, beats, hop and sample rate."""
+
+    def frames(tempo, beats=4, hop_length=512, sample_rate=22050):
+        return period(tempo, beats, hop_length, sample_rate)
+
+    return frames
+
+
+def repeats(beats, shortest, longest):
+    inside = beats[shortest : longest + 1]
+    usual = inside.median()
+    return ((inside.max() - usual) / (beats[0] - usual)).item()
+
+
+def repeats_numpy(beats, shortest, longest):
+    inside = beats.numpy().astype(np.float64)[shortest : longest + 1]
+    return (inside.max() - np.median(inside)) / (beats.numpy()[0] - np.median(inside))
+
+
+def repeats_plain(beats, shortest, longest):
+    values = [float(beats[lag]) for lag in range(shortest, longest + 1)]
+    usual = statistics.median(values)
+    return (max(values) - usual) / (float(beats[0]) - usual)
+
+
+def repeats_shifted(beats, shortest, longest):
+    shifted = beats.double() - beats[shortest : longest + 1].median()
+    return (shifted / shifted[0])[shortest : longest + 1].amax()
+
+
+def repeats_with(value):
+    """A number that `value` makes of the whole beat spectrum and of the range."""
+    return lambda beats, shortest, longest: value(beats, beats[shortest : longest + 1])
+
+
+def over_usual(peak, usual, first):
+    return (peak - usual) / (first - usual)
+
+
+def masks_stacked(magnitude, margin):
+    lines, strokes = harmonic_percussive_masks(magnitude, margin=margin)
+    return torch.stack([lines, strokes, 1 - lines - strokes])
+
+
+def masks_numpy(magnitude, margin):
+    lines, strokes = (
+        np.square(smooth_along(magnitude, 31, axis).numpy().astype(np.float64)) for axis in (-1, -2)
+    )
+    masks = np.zeros((3, *magnitude.shape))
+    masks[0] = lines / (lines + margin**2 * strokes + 1e-10)
+    masks[1] = strokes / (strokes + margin**2 * lines + 1e-10)
+    masks[2] = 1 - masks.sum(axis=0)
+    return masks
+
+
+def masks_concatenated(magnitude, margin):
+    two = torch.cat([mask[None] for mask in harmonic_percussive_masks(magnitude, 31, margin)])
+    return torch.cat([two, 1 - two.sum(dim=0, keepdim=True)]).double()
+
+
+def masks_with(rest):
+    """Three masks with another residual."""
+
+    def masks(magnitude, margin):
+        lines, strokes = harmonic_percussive_masks(magnitude, margin=margin)
+        return torch.stack([lines, strokes, rest(lines, strokes)])
+
+    return masks
+
+
+def masks_shared(magnitude, margin):
+    masks = torch.stack(harmonic_percussive_masks(magnitude, margin=margin))
+    masks = masks / masks.sum(dim=0)
+    return torch.cat([masks, 1 - masks.sum(dim=0, keepdim=True)])
+
+
+ANSWERS = {
+    "stroke_filter": Answers(
+        right={
+            "unfold": strokes_unfolded,
+            "NumPy, double precision": strokes_padded,
+            "loops": strokes_loop,
+            "scipy": filtered_with("reflect"),
+        },
+        wrong={
+            "along time": (filtered_with("reflect", (0, 1)), "That runs along time"),
+            "along both": (filtered_with("reflect", (1, 1)), "over both axes"),
+            "silence beyond": (filtered_with("constant"), "you take silence"),
+            "outermost repeated": (filtered_with("nearest"), "repeat the outermost bin"),
+            "mirror on the bin": (filtered_with("mirror"), "should appear twice"),
+            "round the corner": (filtered_with("wrap"), "at the other"),
+            "mean": (strokes_mean, "That is a mean"),
+            "ends lost": (strokes_without_ends, "Six bins are lost"),
+            "not flipped": (strokes_not_flipped, "the nearest bins come first"),
+            "fixed width": (strokes_of_seven, "With a width of 9"),
+        },
+    ),
+    "frames_per_bar": Answers(
+        right={"formula": bar, "torch, double precision": bar_torch, "NumPy": bar_numpy},
+        wrong={
+            "samples": (bar_with(lambda t, b, h, r: b * 60 / t * r), "a bar in samples"),
+            "seconds": (bar_with(lambda t, b, h, r: b * 60 / t), "a bar in seconds"),
+            "one beat": (bar_with(lambda t, b, h, r: 60 / t * r / h), "That is one beat"),
+            "four beats": (bar_with(lambda t, b, h, r: bar(t, 4, h, r)), "use `beats`"),
+            "fixed hop": (bar_with(lambda t, b, h, r: bar(t, b, 512, r)), "use `hop_length`"),
+            "fixed rate": (bar_with(lambda t, b, h, r: bar(t, b, h)), "use `sample_rate`"),
+            "upside down": (bar_with(lambda t, b, h, r: b * t / 60 * r / h), "a bar is shorter"),
+            "rounded": (bar_with(lambda t, b, h, r: round(bar(t, b, h, r))), "You round, but"),
+            "per second": (bar_with(lambda t, b, h, r: b / t * r / h), "beats per minute"),
+        },
+    ),
+    "repetitiveness": Answers(
+        right={
+            "slice": repeats,
+            "NumPy, double precision": repeats_numpy,
+            "plain Python": repeats_plain,
+            "shifted first": repeats_shifted,
+        },
+        wrong={
+            "lag": (
+                lambda beats, shortest, longest: (
+                    shortest + int(beats[shortest : longest + 1].argmax())
+                ),
+                "the lag of the peak",
+            ),
+            "no median": (
+                repeats_with(lambda beats, inside: inside.max() / beats[0]),
+                "take no median off",
+            ),
+            "off the peak only": (
+                repeats_with(lambda beats, inside: (inside.max() - inside.median()) / beats[0]),
+                "off the peak only",
+            ),
+            "not divided": (
+                repeats_with(lambda beats, inside: inside.max() - inside.median()),
+                "do not divide by lag 0",
+            ),
+            "mean": (
+                repeats_with(lambda b, inside: over_usual(inside.max(), inside.mean(), b[0])),
+                "You take off the mean",
+            ),
+            "median of all": (
+                repeats_with(lambda b, inside: over_usual(inside.max(), b.median(), b[0])),
+                "the median of all lags",
+            ),
+            "peak of all": (
+                repeats_with(lambda b, inside: over_usual(b.max(), inside.median(), b[0])),
+                "The highest point of all lags is lag 0",
+            ),
+            "longest left out": (
+                lambda beats, shortest, longest: over_usual(
+                    beats[shortest:longest].max(), beats[shortest : longest + 1].median(), beats[0]
+                ),
+                "at `longest` now",
+            ),
+            "shortest left out": (
+                lambda beats, shortest, longest: over_usual(
+                    beats[shortest + 1 : longest + 1].max(),
+                    beats[shortest : longest + 1].median(),
+                    beats[0],
+                ),
+                "at `shortest`",
+            ),
+        },
+    ),
+    "three_masks": Answers(
+        right={
+            "stack": masks_stacked,
+            "NumPy, double precision": masks_numpy,
+            "concatenated": masks_concatenated,
+        },
+        wrong={
+            "two masks": (
+                lambda magnitude, margin: torch.stack(
+                    harmonic_percussive_masks(magnitude, margin=margin)
+                ),
+                "the residual is the third",
+            ),
+            "exchanged": (lambda x, margin: masks_stacked(x, margin)[[1, 0, 2]], "are exchanged"),
+            "residual first": (
+                lambda x, margin: masks_stacked(x, margin)[[2, 0, 1]],
+                "The residual comes last",
+            ),
+            "no margin": (lambda x, margin: masks_stacked(x, 1.0), "use `margin`"),
+            "product": (masks_with(lambda h, p: (1 - h) * (1 - p)), "what each leaves"),
+            "in both": (masks_with(lambda h, p: h * p), "yours is what is in both"),
+            "all but lines": (masks_with(lambda h, p: 1 - h), "leaves out the lines only"),
+            "fixed margin": (lambda x, margin: masks_stacked(x, 2.0), "With a margin of 3"),
+            "times the magnitude": (
+                lambda x, margin: masks_stacked(x, margin) * x,
+                "by the magnitude",
+            ),
+            "shared": (masks_shared, "which undoes the margin"),
+        },
+    ),
+}
