@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from common.checks import check, expect, expect_close
-from common.checks.compare import refuse, tensor
+from common.checks import check, expect, expect_close, name_mistake
+from common.checks.tensors import tensor
 
 
 @check
@@ -19,7 +19,7 @@ def mix(function: Callable[[Tensor, list[float]], Tensor]) -> str:
     given = stems.clone()
     flat = tensor(function(given, [0.0, 0.0, 0.0, 0.0]))
     expect(flat.shape == stems.shape[1:], f"One mixture, (c, t): yours is {tuple(flat.shape)}.")
-    refuse(
+    name_mistake(
         flat,
         {
             "A mixture is the sum of its stems, and not their mean.": stems.mean(dim=0),
@@ -33,7 +33,7 @@ def mix(function: Callable[[Tensor, list[float]], Tensor]) -> str:
         torch.equal(given, stems),
         "Your function changes the stems that it is given: write into new tensors.",
     )
-    refuse(
+    name_mistake(
         mixed,
         {
             "That is d/10, which is for energies: amplitudes take d/20.": _mixed(
@@ -99,7 +99,7 @@ def remove_middle(function: Callable[[Tensor], Tensor]) -> str:
     middle = tensor(function(torch.cat([voice, voice])))
     expect(middle.shape == voice.shape, f"One channel, (1, t): yours is {tuple(middle.shape)}.")
     expect(middle.isfinite().all(), "There is a number in your channel that is infinite or NaN.")
-    refuse(
+    name_mistake(
         middle,
         {
             "You add the channels, which makes the middle louder.": 2 * voice,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from common.checks import check, expect, expect_close
-from common.checks.compare import refuse, tensor
+from common.checks import check, expect, expect_close, name_mistake
+from common.checks.tensors import tensor
 from common.signal.stft import STFT
 
 
@@ -49,7 +49,7 @@ def pile_of_windows(function: Callable[[Tensor, int], Tensor]) -> str:
     expect(shape != (3,), "You add up each piece of a hop by itself: add the pieces to each other.")
     expect(shape != (), "That is one sum over all places: every place has a height of its own.")
     expect(shape == (2,), f"One height per place in a hop: shape (2,), not {shape}.")
-    refuse(
+    name_mistake(
         pile,
         {
             "You pile up squared windows: that is for weighted overlap-add.": _pile(window**2, 2),
@@ -67,7 +67,7 @@ def pile_of_windows(function: Callable[[Tensor, int], Tensor]) -> str:
     )
     expect_close(pile, [6.0, 9.0], "For 0…5 and a hop of 2, place 0 sees 0, 2, 4.")
     uneven = tensor(function(torch.ones(7), 3))
-    refuse(
+    name_mistake(
         uneven,
         {
             "The last sample of 7 is lost at a hop of 3: the hop need not divide the window.": (
@@ -160,7 +160,7 @@ def inconsistency(function: Callable[[Tensor, STFT, int], float]) -> str:
             20 * (round_trip.norm() / noise.norm()).log10()
         ),
     }
-    refuse(torch.tensor(level), wrong, tolerance=1e-4)
+    name_mistake(torch.tensor(level), wrong, tolerance=1e-4)
     expect(
         abs(_level(function(10 * noise, stft, length)) - level) < 0.01,
         "Ten times louder should change nothing: divide by the spectrum's own norm.",

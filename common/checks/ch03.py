@@ -8,8 +8,8 @@ from math import pi
 import torch
 from torch import Tensor
 
-from common.checks import check, expect, expect_close
-from common.checks.compare import refuse, tensor
+from common.checks import check, expect, expect_close, name_mistake
+from common.checks.tensors import tensor
 
 
 @check
@@ -18,7 +18,7 @@ def ratio_mask(function: Callable[[Tensor, float], Tensor]) -> str:
     magnitudes = torch.tensor([3.0, 1.0, 0.0]).reshape(3, 1, 1).repeat(1, 4, 5)
     masks = tensor(function(magnitudes.clone(), 1.0))
     expect(masks.shape == magnitudes.shape, "One mask per source: keep the shape (s, f, n).")
-    refuse(
+    name_mistake(
         masks,
         {
             "You add up over frequencies: the sources are the first axis.": _share(magnitudes, 1),
@@ -33,7 +33,7 @@ def ratio_mask(function: Callable[[Tensor, float], Tensor]) -> str:
     expect_close(masks.sum(dim=0), torch.ones(4, 5), "The masks of a bin should add up to 1.")
     expect_close(masks[:, 0, 0], [0.75, 0.25, 0.0], "Magnitudes of 3 and 1 share 3 : 1.")
     squared = tensor(function(magnitudes.clone(), 2.0))[:, 0, 0]
-    refuse(
+    name_mistake(
         squared,
         {
             "With a power of 2 you give the same as with 1: use `power`.": masks[:, 0, 0],
@@ -88,7 +88,7 @@ def best_equaliser(function: Callable[[Tensor, Tensor], Tensor]) -> str:
     shared, total = product.sum(dim=1, keepdim=True), energy.sum(dim=1, keepdim=True)
     best, own = shared / total, source.abs().square().sum(dim=1, keepdim=True)
     lengths = (source.abs() * mixture.abs()).sum(dim=1, keepdim=True) / total
-    refuse(
+    name_mistake(
         gains,
         {
             "You average the gains of the frames. Least squares over all frames together is "
@@ -129,7 +129,7 @@ def ceiling(function: Callable[[float], float]) -> str:
     sine, cosine = angles.sin(), angles.cos()
     true = -20 * sine.log10()
     clamped = torch.where(angles > pi / 2, 0.0, true)
-    refuse(
+    name_mistake(
         got,
         {
             "Halve the error and the SDR rises by 6 dB, not by 3: energies are squares.": true / 2,
@@ -169,7 +169,7 @@ def make_consistent(function: Callable[[Tensor], Tensor]) -> str:
     total = masks.sum(dim=0)
     nearest = masks + (1 - total) / 3
     last = torch.cat([masks[:2], 1 - masks[:2].sum(dim=0, keepdim=True)])
-    refuse(
+    name_mistake(
         changed,
         {
             "Every mask gets all that is missing: then it is added three times.": (

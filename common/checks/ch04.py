@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.checks import Hint, check, expect
-from common.checks.compare import refuse, tensor
+from common.checks import Hint, check, expect, name_mistake
+from common.checks.tensors import tensor
 from common.evaluation.metrics import sdr, si_sdr
 
 
@@ -20,7 +20,7 @@ def gain_behind(function: Callable[[float], float]) -> str:
     levels = torch.tensor([20.0, 6.0, 1.0])
     gains = torch.tensor([_number(function(level)) for level in levels.tolist()])
     part = 10 ** (-levels / 20)  # of the amplitude, that is missing
-    refuse(
+    name_mistake(
         gains,
         {
             "That is the error's share of the amplitude: what is left for the stem?": part,
@@ -55,7 +55,7 @@ def best_gain(function: Callable[[Tensor, Tensor], float]) -> str:
         gain = _number(function(stem.clone(), estimate.clone()))
         product, energy = (stem * estimate).sum(), estimate.square().sum()
         norms = stem.norm() / estimate.norm()
-        refuse(
+        name_mistake(
             torch.tensor(gain),
             {
                 "That is the scale of SI-SDR, which moves the reference.": (

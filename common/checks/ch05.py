@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from common.checks import check, expect, expect_close
-from common.checks.compare import refuse, tensor
+from common.checks import check, expect, expect_close, name_mistake
+from common.checks.tensors import tensor
 from common.classical.hpss import harmonic_percussive_masks, smooth_along
 from common.classical.repetition import beat_spectrum
 
@@ -25,7 +25,7 @@ def stroke_filter(function: Callable[[Tensor, int], Tensor]) -> str:
     )
     expect(filtered.shape == magnitude.shape, "Keep the shape (f, n).")
     right = smooth_along(magnitude, 7, axis=-2)
-    refuse(
+    name_mistake(
         filtered,
         {
             "That runs along time: strokes are vertical, so take neighbours in frequency.": (
@@ -91,7 +91,7 @@ def frames_per_bar(function: Callable[..., float]) -> str:
     right = beats * 60 / tempo * rate / hop
     answers = [tensor(function(*case)) for case in cases.int().tolist()]
     got = torch.stack([answer.reshape(()).double() for answer in answers])
-    refuse(
+    name_mistake(
         got,
         {
             "That is a bar in samples: how many hops are in it?": right * hop,
@@ -124,7 +124,7 @@ def repetitiveness(function: Callable[[Tensor, int, int], float]) -> str:
     beats = torch.tensor([1.3, 0.9, 0.2, 0.3, 0.2, 0.7, 0.2, 0.95])
     got = tensor(function(beats.clone(), 2, 6))
     expect(got.numel() == 1, f"Return one number, not {got.numel()}.")
-    refuse(
+    name_mistake(
         got.reshape(()),
         {
             "That is the lag of the peak: how high is it?": torch.tensor(5.0),
@@ -179,7 +179,7 @@ def three_masks(function: Callable[[Tensor, float], Tensor]) -> str:
     lines, strokes = harmonic_percussive_masks(magnitude, margin=2.0)
     plain = torch.stack(harmonic_percussive_masks(magnitude))
     rest = 1 - lines - strokes
-    refuse(
+    name_mistake(
         masks,
         {
             "Lines and strokes are exchanged.": torch.stack([strokes, lines, rest]),

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from common.checks import check, expect, expect_close
-from common.checks.compare import refuse, tensor
+from common.checks import check, expect, expect_close, name_mistake
+from common.checks.tensors import tensor
 from common.classical.nmf import beta_divergence, update_activations
 
 
@@ -22,7 +22,7 @@ def update_sounds(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
     ratio = data / (sounds @ activations)
     pull, push = ratio @ activations.T, activations.sum(dim=1)
     right = sounds * pull / push
-    refuse(
+    name_mistake(
         got,
         {
             "That is the Euclidean step.": _step(*square, beta=2),
@@ -78,7 +78,7 @@ def growth(function: Callable[[float, float], float]) -> str:
     )
     got = torch.stack([tensor(function(*case)).reshape(()) for case in cases])
     betas, gains = torch.tensor(cases).T
-    refuse(
+    name_mistake(
         got,
         {
             "All three cannot grow by the gain itself: what does a square do to it?": gains,
@@ -123,7 +123,7 @@ def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tens
     models = _models(parts)
     counts = torch.tensor([3.0, 1.0, 2.0, 1.0])[:, None, None]
     last = _models(parts * torch.tensor([0.0, 0, 0, 1, 1])[:, None, None])
-    refuse(
+    name_mistake(
         masks,
         {
             "These are the models of the sources. A mask is a share: a share of what?": models,
@@ -172,7 +172,7 @@ def sparse_step(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> 
     pull, root = plain / activations * push, activations.sqrt()
     weight = 0.5
     slope = weight / (2 * root)
-    refuse(
+    name_mistake(
         _unchanged(function, *given, weight),
         {
             "With a weight the step should change: use `weight`.": plain,

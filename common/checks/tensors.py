@@ -1,4 +1,4 @@
-"""What checks of arrays share: read an answer, and recognise the result of a known mistake."""
+"""How checks read an answer that is a tensor or an array."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.checks import Hint, expect
+from common.checks import Hint
 
 
 def tensor(answer: Any) -> Tensor:
@@ -24,16 +24,3 @@ def tensor(answer: Any) -> Tensor:
             f"Return one tensor, not a {kind} (`torch.stack` joins several tensors)."
         ) from None
     return found.to(torch.complex64 if found.is_complex() else torch.float32)
-
-
-def refuse(got: Tensor, mistakes: dict[str, Tensor], tolerance: float = 1e-3) -> None:
-    """End the check if the answer is the result of a known mistake.
-
-    mistakes: hint → what the mistake would give. The tolerance is absolute plus relative; NaN
-    counts as equal to NaN.
-    """
-    for hint, wrong in mistakes.items():
-        same = got.shape == wrong.shape and torch.allclose(
-            got, wrong.to(got.dtype), rtol=tolerance, atol=tolerance, equal_nan=True
-        )
-        expect(not same, hint)
