@@ -1,11 +1,14 @@
 """Recipes make what they say, and weights survive the way to disk and back."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 
+from common.data import SongSet
 from common.recipes import (
     RECIPES,
     bound_or_model,
@@ -15,8 +18,14 @@ from common.recipes import (
     train,
     unknown_model,
 )
+from common.recipes.checkpoints import description
+from common.recipes.parts import describe
+from common.recipes.training import claim
+from common.signal.stft import STFT
 from common.support.errors import UsageError
+from common.support.files import write_tensors
 from common.support.scale import SCALES, scale
+from common.training import STATE
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -69,6 +78,125 @@ def test_statistics_are_kept_whole(tmp_path):
     save_checkpoint(tmp_path / "x.safetensors", net, "open-unmix", "smoke")
     again = load(tmp_path / "x.safetensors").net.nets["drums"]
     assert again.bn3.running_var.eq(1e6).all() and again.input_scale.eq(1e6).all()
+
+
+ALL_KEYS = [(name, key) for name, table in RECIPES.items() for key in table]
+
+
+@pytest.mark.parametrize(("name", "key"), ALL_KEYS)
+def test_a_file_alone_rebuilds_net_and_separator(name, key, tmp_path, monkeypatch):
+    """On the CPU and at full size; the recipes are taken away before the file is read."""
+    made = RECIPES[name][key]
+    net = made.net()
+    with torch.no_grad():
+        for x in net.parameters():
+            x.uniform_(-0.5, 0.5)
+    path = tmp_path / "x.safetensors"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: key == "live-gpu")
+    save_checkpoint(path, net, name, key.removesuffix("-gpu"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    wanted = made.separator(net).eval()
+    monkeypatch.setitem(RECIPES, name, {})
+    again = load(path)
+    assert settings(again) == settings(wanted)
+    assert str(again) == str(wanted)  # every layer and its sizes
+    new = again.state_dict()
+    for key, old in wanted.state_dict().items():
+        torch.testing.assert_close(new[key], old, atol=3e-4, rtol=0)
+
+
+def settings(module):
+    """Every constructor argument and constant that a module and the modules in it keep."""
+    plain = (bool, int, float, str, tuple, list, dict, STFT)
+    return [
+        {k: as_tuples(v) for k, v in vars(x).items() if isinstance(v, plain) and k[0] != "_"}
+        for x in module.modules()
+        if not isinstance(x, torch.nn.RNNBase)
+    ]
+
+
+def as_tuples(value):
+    return tuple(map(as_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def test_what_a_file_may_build_is_in_the_table(tmp_path):
+    path = tmp_path / "x.safetensors"
+    for net in ('{"make": "system", "command": "true"}', '{"make": "STFT", "n": 1}', "3", "{"):
+        write_tensors(path, {"x": torch.zeros(1)}, {"net": net, "separator": "{}"})
+        with pytest.raises(UsageError, match="is no checkpoint of this book"):
+            load(path)
+    with pytest.raises(TypeError, match="not in PARTS"):
+        describe(torch.nn.Linear)
+    with pytest.raises(TypeError, match="cannot hold"):
+        describe(partial(STFT, torch.zeros(1)))
+
+
+def test_checkpoints_that_name_their_recipe_only_still_load(tmp_path):
+    """As they were written before files described their net, and as the committed ones are."""
+    net = recipe("unet", "smoke").net()
+    tensors = dict(net.state_dict())
+    write_tensors(tmp_path / "x.safetensors", tensors, {"recipe": "unet", "scale": "smoke"})
+    again = load(tmp_path / "x.safetensors").net.state_dict()
+    assert all(torch.equal(again[key], x) for key, x in tensors.items())
+
+
+def test_only_layers_that_are_no_norm_are_written_in_half_precision(tmp_path):
+    """Whatever a layer is called: `bn1` is a norm, and `normal` need not be one."""
+    norms = [torch.nn.BatchNorm1d(4), torch.nn.LayerNorm(4), torch.nn.GroupNorm(2, 4)]
+    norms += [torch.nn.InstanceNorm1d(4, affine=True), torch.nn.RMSNorm(4)]
+    halved = [torch.nn.Linear(4, 4), torch.nn.Conv2d(4, 4, 3), torch.nn.LSTM(4, 4)]
+    halved += [torch.nn.MultiheadAttention(4, 2), torch.nn.ConvTranspose1d(4, 4, 3)]
+    net = torch.nn.ModuleDict({f"bn{k}": x for k, x in enumerate(norms)})
+    net.update({f"norm{k}": x for k, x in enumerate(halved)})
+    net.register_buffer("centroids", torch.zeros(4, 2))
+    net.register_parameter("scale", torch.nn.Parameter(torch.ones(4)))
+    path = tmp_path / "x.safetensors"
+    save_checkpoint(path, net, "unet", "smoke")
+    for key, x in load_file(path).items():
+        whole = torch.int64 if key.endswith("num_batches_tracked") else torch.float32
+        assert x.dtype == (torch.float16 if key.startswith("norm") else whole), key
+    save_checkpoint(path, net, "unet", "smoke", half=False)
+    assert torch.float16 not in {x.dtype for x in load_file(path).values()}
+
+
+def test_resuming_another_run_is_refused(tmp_path, monkeypatch):
+    run = description("unet", "smoke")
+    claim(tmp_path, run, resume=False)
+    claim(tmp_path, run, resume=False)  # nothing is trained yet
+    (tmp_path / STATE).touch()
+    with pytest.raises(UsageError, match="go on with --resume"):
+        claim(tmp_path, run, resume=False)
+    claim(tmp_path, run, resume=True)
+    given = {"root": tmp_path, "folder": tmp_path, "resume": True}
+    with pytest.raises(UsageError, match="a run of unet at scale smoke, not of chimera at scale"):
+        train("chimera", "smoke", **given)
+    with pytest.raises(UsageError, match="a run of unet at scale smoke, not of unet at scale zoo"):
+        train("unet", "zoo", **given)
+    with pytest.raises(UsageError, match="unet at scale smoke by an older recipe"):
+        claim(tmp_path, run | {"net": "{}"}, resume=True)
+    (tmp_path / "recipe.json").unlink()
+    with pytest.raises(UsageError, match="does not say of which model"):
+        claim(tmp_path, run, resume=True)
+
+
+@pytest.mark.parametrize(("name", "rate"), [("mask-inference", 44100), ("unet", 8192)])
+def test_songs_are_rendered_at_the_rate_of_the_recipe(name, rate, tmp_path, monkeypatch):
+    class Enough(Exception):
+        pass
+
+    def fit(net, objective, excerpts, *more):
+        raise Enough(excerpts)
+
+    monkeypatch.setenv("COMMON_DATA", str(tmp_path))
+    monkeypatch.setattr("common.recipes.training.fit", fit)
+    few = SongSet(n_train=1, n_test=0, seconds=5.0)
+    changed = replace(RECIPES[name]["paper"], net=lambda: None, songs=few)
+    monkeypatch.setitem(RECIPES[name], "smoke", changed)
+    monkeypatch.setattr("common.recipes.training.description", lambda name, scale: {})
+    with pytest.raises(Enough) as stopped:
+        train(name, "smoke", folder=tmp_path / "run")
+    assert soundfile.info(next(tmp_path.glob("songs-*/train/*/bass.wav"))).samplerate == rate
+    assert stopped.value.args[0].tracks[0].sample_rate == rate
 
 
 class Noise:

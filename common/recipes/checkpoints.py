@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -12,7 +13,8 @@ from torch import nn
 
 from common.classical.table import METHODS
 from common.evaluation.oracles import BOUNDS, Bound
-from common.recipes.table import RECIPES, unknown_model
+from common.recipes.parts import build, describe
+from common.recipes.table import RECIPES, recipe, recipe_key, unknown_model
 from common.separation.separators import Separator
 from common.support.errors import UsageError
 from common.support.files import write_tensors
@@ -21,18 +23,45 @@ CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 """Where `NAME.safetensors` and its model card `NAME.json` are committed."""
 
 
-def save_checkpoint(path: Path, net: nn.Module, name: str, scale: str, half: bool = True) -> None:
-    """Write weights (in half precision unless told otherwise) with the recipe that made them.
+_HALVED = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.RNNBase,
+    nn.MultiheadAttention,
+)
+"""Layers whose weights half precision serves: they are many, and none of them is a statistic."""
 
-    Statistics, and what belongs to normalisation layers, stay in float32.
+
+def save_checkpoint(path: Path, net: nn.Module, name: str, scale: str, half: bool = True) -> None:
+    """Write weights with all that is needed to build net and separator again.
+
+    Weights of linear, convolutional, recurrent and attention layers are written in half precision
+    unless told otherwise; normalisation, scales and buffers stay in float32.
     """
+    halved = {id(x) for layer in net.modules() if isinstance(layer, _HALVED) for x in own(layer)}
     tensors = {}
-    for key, x in net.state_dict().items():
-        statistic = "norm" in key or "running" in key or "input_" in key
-        keep = not half or not x.is_floating_point() or statistic
-        tensors[key] = (x if keep else x.half()).cpu().contiguous()
-    metadata = {"recipe": name, "scale": scale}
-    write_tensors(path, tensors, metadata)
+    for key, x in net.state_dict(keep_vars=True).items():
+        tensors[key] = (x.half() if half and id(x) in halved else x).detach().cpu().contiguous()
+    write_tensors(path, tensors, description(name, scale))
+
+
+def own(layer: nn.Module) -> Iterator[nn.Parameter]:
+    """The parameters of a layer itself, without those of layers inside it."""
+    return layer.parameters(recurse=False)
+
+
+def description(name: str, scale: str) -> dict[str, str]:
+    """What a recipe makes, as a weights file states it: the recipe's key, its net, its separator."""
+    made = recipe(name, scale)
+    return {
+        "recipe": name,
+        "scale": recipe_key(scale),
+        "net": json.dumps(describe(made.net)),
+        "separator": json.dumps(describe(made.separator)),
+    }
 
 
 def load(name: str | Path) -> Separator:
@@ -50,17 +79,30 @@ def load(name: str | Path) -> Separator:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-        made = RECIPES[metadata["recipe"]][metadata["scale"]]
-        net = made.net()
+        net, separator = parts_of(metadata)
         net.load_state_dict(
             {
                 key: x.to(torch.float32) if x.is_floating_point() else x
                 for key, x in load_file(path).items()
             }
         )
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"{path} is no checkpoint of this book ({error})") from error
-    return made.separator(net).eval()
+    return separator(net).eval()
+
+
+def parts_of(metadata: dict[str, str]) -> tuple[nn.Module, Callable[[nn.Module], Separator]]:
+    """The untrained net that a weights file describes, and what makes a separator of it.
+
+    The first checkpoints named their recipe only; those recipes stay as they are.
+    """
+    if "net" not in metadata:
+        made = RECIPES[metadata["recipe"]][metadata["scale"]]
+        return made.net(), made.separator
+    net, settings = build(json.loads(metadata["net"])), json.loads(metadata["separator"])
+    if not isinstance(net, nn.Module):
+        raise TypeError("it describes no net")
+    return net, lambda net: build(settings, net)
 
 
 def bound_or_model(name: str | Path) -> Separator | Bound:

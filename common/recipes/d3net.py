@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from common import SOURCES
@@ -43,10 +44,14 @@ _D3_SMALL = {
 }
 
 
-def published_d3nets() -> PerSource:
+_PUBLISHED = {source: {"bands": bands, "full": full} for source, (bands, full) in PUBLISHED.items()}
+
+
+def published_d3nets(
+    n_bins: int = 2049, sizes: Mapping[str, Mapping[str, object]] = _PUBLISHED, **shared: object
+) -> PerSource:
     """The four nets of Takahashi and Mitsufuji's published configurations."""
-    sizes = {source: PUBLISHED[source] for source in SOURCES}
-    return PerSource({s: D3Net(2049, bands=b, full=f) for s, (b, f) in sizes.items()})
+    return PerSource({s: D3Net(n_bins, **sizes[s], **shared) for s in SOURCES})
 
 
 # One net for four sources: four nets, as published, cost a CPU too much.

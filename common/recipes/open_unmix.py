@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-
-from torch import nn
 
 from common import SOURCES
 from common.data.embedded import SONG_SETS
@@ -20,14 +17,14 @@ from common.training.objectives import (
 )
 
 
-def per_source(net: Callable[..., nn.Module], **size: object) -> PerSource:
+def open_unmix_nets(**size: object) -> PerSource:
     """One net of its own for each of the four sources."""
-    return PerSource({source: net(**size) for source in SOURCES})
+    return PerSource({source: OpenUnmix(**size) for source in SOURCES})
 
 
 _open_unmix = partial(
     mask_net,
-    partial(per_source, OpenUnmix),
+    open_unmix_nets,
     objective=PhaseSensitiveObjective,
     separator=WienerSeparator,
     prepare=scale_input,

@@ -17,14 +17,14 @@ from common.training.config import TrainConfig
 from common.training.objectives import PhaseSensitiveObjective
 
 
-def spleeter_nets(**size: object) -> PerSource:
+def spleeter_nets(elu: bool = True, **size: object) -> PerSource:
     """A net for each of the four sources, with the activations of the published four stems."""
-    return PerSource({source: SpleeterNet(elu=True, **size) for source in SOURCES})
+    return PerSource({source: SpleeterNet(elu=elu, **size) for source in SOURCES})
 
 
-def sharing_nets(**size: object) -> RatioMasks:
-    """The same, answering for masks that share out the energy of every bin."""
-    return RatioMasks(spleeter_nets(**size))
+def sharing_nets(elu: bool = True, **size: object) -> RatioMasks:
+    """The same nets, answering for masks that share the energy of every bin."""
+    return RatioMasks(spleeter_nets(elu, **size))
 
 
 def ratio_masks(net: nn.Module, **settings: object) -> MaskSeparator:

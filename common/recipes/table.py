@@ -31,10 +31,12 @@ def recipe(name: str, scale: str) -> Recipe:
     """The recipe of a model at a scale. Raises UsageError for an unknown name, with the nearest."""
     if name not in RECIPES:
         raise unknown_model(name, RECIPES)
-    table = RECIPES[name]
-    if scale == "live" and torch.cuda.is_available():
-        scale = "live-gpu"
-    return table[scale]
+    return RECIPES[name][recipe_key(scale)]
+
+
+def recipe_key(scale: str) -> str:
+    """The key of a scale in the table: the live scale is a larger recipe where there is a GPU."""
+    return "live-gpu" if scale == "live" and torch.cuda.is_available() else scale
 
 
 def unknown_model(name: str, known: dict[str, object] | list[str]) -> UsageError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ import torch
 from common.data.embedded import embedded_songs
 from common.data.excerpts import NO_AUGMENT, Excerpts
 from common.data.musdb_folder import training_tracks
-from common.recipes.checkpoints import save_checkpoint
+from common.recipes.checkpoints import description, save_checkpoint
 from common.recipes.table import recipe
 from common.support.errors import UsageError
 from common.support.files import check_place, write_json
@@ -34,12 +35,8 @@ def train(
     """
     made = recipe(name, scale)
     folder = folder or Path("runs") / f"{name}-{scale}"
-    if (folder / STATE).exists() and not resume:
-        raise UsageError(
-            f"{folder} holds a training run; go on with --resume, or name another --out"
-        )
-    check_place(folder / STATE)
-    root = root or embedded_songs(made.songs, n_test=0)
+    claim(folder, description(name, scale), resume)
+    root = root or embedded_songs(replace(made.songs, sample_rate=made.sample_rate), n_test=0)
     tracks = training_tracks(root, "train", made.sample_rate)
     training = Excerpts(tracks, made.seconds, made.config.seed, made.augment, made.n_channels)
     validate = None
@@ -59,3 +56,31 @@ def train(
     weights = folder / f"{name}.safetensors"
     save_checkpoint(weights, net, name, scale)
     return weights
+
+
+def claim(folder: Path, run: dict[str, str], resume: bool) -> None:
+    """Note in a folder which run it holds. Raises UsageError where it holds another one.
+
+    run: as `description` gives it.
+    """
+    check_place(folder / STATE)
+    card = folder / "recipe.json"
+    if (folder / STATE).exists():
+        if not resume:
+            raise UsageError(
+                f"{folder} holds a training run; go on with --resume, or name another --out"
+            )
+        found = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
+        if found != run:
+            raise UsageError(f"{folder} {difference(found, run)}; name another --out")
+    write_json(card, run)
+
+
+def difference(found: dict[str, str], wanted: dict[str, str]) -> str:
+    """What a folder holds instead of the run that is wanted, in words."""
+    held, asked = (f"{x.get('recipe')} at scale {x.get('scale')}" for x in (found, wanted))
+    if not found:
+        return "holds a training run that does not say of which model"
+    if held == asked:
+        return f"holds a run of {held} by an older recipe"
+    return f"holds a run of {held}, not of {asked}"
