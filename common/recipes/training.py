@@ -72,11 +72,11 @@ def claim(folder: Path, run: dict[str, str], resume: bool) -> None:
             )
         found = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
         if found != run:
-            raise UsageError(f"{folder} {difference(found, run)}; name another --out")
+            raise UsageError(f"{folder} {other_run(found, run)}; name another --out")
     write_json(card, run)
 
 
-def difference(found: dict[str, str], wanted: dict[str, str]) -> str:
+def other_run(found: dict[str, str], wanted: dict[str, str]) -> str:
     """What a folder holds instead of the run that is wanted, in words."""
     held, asked = (f"{x.get('recipe')} at scale {x.get('scale')}" for x in (found, wanted))
     if not found:

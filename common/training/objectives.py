@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common.data.activity import active_frames
-from common.signal.masks import apply_mask, owned_bins
+from common.signal.masks import EPSILON, apply_mask, owned_bins
 from common.signal.stft import STFT
 from common.training.losses import affinity_loss, l1
 
@@ -71,7 +71,8 @@ class PhaseSensitiveObjective:
 
     A net that is unsure does well to answer with the mean of what may be, not
     with silence as under L1, and a bin whose phase is wrong is turned down.
-    Erdogan et al. 2015, eq. 8, with the root taken over the whole batch.
+    Erdogan et al. 2015, eq. 8, with a root for each excerpt and stem, so that
+    loud music does not decide alone; the mean of all roots is the loss.
     """
 
     stft: STFT
@@ -82,7 +83,8 @@ class PhaseSensitiveObjective:
         spectrum = self.stft(mixture)
         estimates = apply_mask(net(spectrum.abs()), spectrum)
         error = torch.view_as_real(estimates - self.stft(sources))
-        return error.square().mean().sqrt()
+        energy = error.square().mean(dim=(2, 3, 4, 5))  # (b, s)
+        return (energy + EPSILON).sqrt().mean()
 
 
 @dataclass(frozen=True)
