@@ -1,5 +1,8 @@
 """Folders in every MUSDB18 layout, whole and broken, and the excerpts drawn from them."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 import soundfile
@@ -21,7 +24,6 @@ from common.data.musdb_folder import (
     TrackOnDisk,
     load_tracks,
     open_database,
-    training_tracks,
 )
 from common.data.tracks import Track
 from common.signal.resampling import match_channels, resample
@@ -126,12 +128,6 @@ def test_tracks_on_disk_read_what_tracks_in_memory_hold(wav_root, stem_root, lay
     assert Excerpts([disk], 0.5)[3][1].shape == (4, 2, 22050)
 
 
-def test_large_folders_stay_on_disk(wav_root, monkeypatch):
-    assert isinstance(training_tracks(wav_root, "train")[0], Track)
-    monkeypatch.setattr("common.data.musdb_folder.IN_MEMORY", 1000)
-    assert isinstance(training_tracks(wav_root, "train")[0], TrackOnDisk)
-
-
 def broken(root, kind):
     """Break one track of a good folder; returns what the message must say."""
     song = root / "train" / "Band - Song 3"
@@ -155,6 +151,49 @@ def test_half_copied_folders_are_refused(wav_root, kind):
     expected = broken(wav_root, kind)
     with pytest.raises(UsageError, match=expected):
         load_tracks(wav_root, "train")
+
+
+def foreign_things(folder):
+    """What macOS, Windows and network storage leave behind in a folder."""
+    for name in ("@eaDir", "__MACOSX", ".Spotlight-V100", "#recycle"):
+        (folder / name).mkdir()
+        (folder / name / "mixture.wav").write_bytes(b"nothing")
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._Band - One.stem.mp4", "notes.txt"):
+        (folder / name).write_bytes(b"nothing")
+
+
+@pytest.mark.parametrize("layout", ["wav", "stems"])
+def test_foreign_things_are_passed_over(wav_root, stem_root, layout, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(wav_root if layout == "wav" else stem_root, root)
+    names = [track.name for track in open_database(root, "train")]
+    foreign_things(root / "train")
+    if layout == "wav":
+        foreign_things(root / "train" / "Band - Song 0")
+    assert [track.name for track in open_database(root, "train")] == names
+    assert load_tracks(root, "train", limit=1)[0].name == names[0]
+
+
+def test_a_folder_of_two_kinds_is_refused(wav_root, stem_root):
+    shutil.copy(next((stem_root / "test").iterdir()), wav_root / "train" / "X.stem.mp4")
+    with pytest.raises(UsageError, match=r"1 \*.stem.mp4 file.* 7 folder.*; keep one kind"):
+        open_database(wav_root, "train")
+
+
+@pytest.mark.parametrize("damage", ["no audio", "cut short", "one stream"])
+def test_a_track_that_fails_is_named(stem_root, tmp_path, damage):
+    (tmp_path / "train").mkdir()
+    path = tmp_path / "train" / "Band - Bad.stem.mp4"
+    whole = next((stem_root / "test").iterdir())
+    if damage == "no audio":
+        path.write_bytes(b"nothing")
+    elif damage == "cut short":
+        path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    else:
+        command = ["ffmpeg", "-i", whole, "-map", "0:a:0", "-c", "copy", path]
+        subprocess.run(command, check=True, capture_output=True)
+    with pytest.raises(UsageError, match="Band - Bad.stem.mp4"):
+        load_tracks(tmp_path, "train")
 
 
 def test_empty_and_missing_folders_are_refused(tmp_path):

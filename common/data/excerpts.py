@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from common.data.decoded import DecodedTrack
 from common.data.musdb_folder import TrackOnDisk
 from common.data.tracks import Track
 from common.support.errors import UsageError
@@ -43,7 +44,7 @@ class Excerpts(Dataset):
     `n_channels` 1 an item keeps one channel: half the work for nets that separate each by itself.
     """
 
-    tracks: Sequence[Track | TrackOnDisk]
+    tracks: Sequence[Track | DecodedTrack | TrackOnDisk]
     seconds: float
     seed: int = 0
     augment: Augment = field(default_factory=Augment)

@@ -1,13 +1,13 @@
-"""Folders in MUSDB18 layout, read through `musdb`.
+"""Folders in MUSDB18 layout: MUSDB18 (STEMS), MUSDB18-HQ (wav), the 7-second previews.
 
-MUSDB18 (STEMS), MUSDB18-HQ (wav), the 7-second previews and the embedded songs all look alike
-from here on.
+The embedded songs look like MUSDB18-HQ. Which tracks serve validation is what `musdb` says.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,20 +21,143 @@ from common.signal.resampling import match_channels, resample
 from common.support.errors import UsageError
 
 if TYPE_CHECKING:
-    import musdb
+    import stempeg
 
 VALID_EVERY = 6
 """Where musdb names no validation tracks, every sixth training track serves as one."""
 
-IN_MEMORY = 8e9
-"""Bytes of float32 audio up to which training reads a whole folder into memory."""
+STEMS = ".stem.mp4"
+
+FOREIGN = {"@eaDir", "#recycle", "__MACOSX", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini"}
+"""What operating systems and network storage leave in folders, beside names with a leading dot."""
 
 
-def open_database(root: str | Path, split: str) -> list[musdb.audio_classes.MultiTrack]:
+def is_foreign(path: Path) -> bool:
+    """Whether a file or folder is a system's own and no part of a data set."""
+    return path.name.startswith(".") or path.name in FOREIGN
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A track of a folder in MUSDB18 layout, none of which has been read yet.
+
+    path: its mixture.wav, or its .stem.mp4 file. Length and rate are looked up on first use.
+    """
+
+    name: str
+    path: Path
+
+    @property
+    def is_wav(self) -> bool:
+        """Whether each stem is a wav file of its own."""
+        return not self.path.name.endswith(STEMS)
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Length in samples, and sample rate in Hz."""
+        if self.is_wav:
+            frames, rate, _ = wav_shape(self.path)
+            return frames, rate
+        info = stem_info(self.path)
+        return info.samples(0), info.sample_rate(0)
+
+    @property
+    def samples(self) -> int:
+        """Length in samples."""
+        return self.shape[0]
+
+    @property
+    def rate(self) -> int:
+        """Sample rate in Hz."""
+        return self.shape[1]
+
+    def stem(self, index: int, start: int = 0, length: int | None = None) -> np.ndarray:
+        """Samples (t, c) of stem `index`: 0 is the mixture, then the sources in order.
+
+        Raises UsageError for a file that cannot be read.
+        """
+        if self.is_wav:
+            # The files themselves, not ffmpeg's 16-bit pipe: several times faster, any bit depth.
+            path = self.path.with_name(f"{('mixture', *SOURCES)[index]}.wav")
+            return read_wav(path, start, -1 if length is None else length)
+        return read_stems(self.path, index, start, length)
+
+
+def wav_shape(path: Path) -> tuple[int, int, int]:
+    """Samples, rate and channels of a wav file. Raises UsageError where it is none."""
+    import soundfile
+
+    try:
+        info = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise UsageError(f"{path} cannot be read as audio ({error.error_string})") from error
+    return info.frames, info.samplerate, info.channels
+
+
+def read_wav(path: Path, start: int, length: int) -> np.ndarray:
+    """Samples (t, c) of a wav file. Raises UsageError where it is damaged."""
+    import soundfile
+
+    try:
+        return soundfile.read(path, length, start, dtype="float32", always_2d=True)[0]
+    except soundfile.LibsndfileError as error:
+        raise UsageError(f"{path} cannot be read as audio ({error.error_string})") from error
+
+
+def stem_info(path: Path) -> stempeg.Info:
+    """What ffprobe says of a .stem.mp4 file; asked once, unless the file changes.
+
+    Raises UsageError where it cannot be read, or does not hold five streams.
+    """
+    about = path.stat()
+    return _probe(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _probe(path: Path, size: int, changed: int) -> stempeg.Info:
+    import ffmpeg
+    import stempeg
+
+    try:
+        info = stempeg.Info(str(path))
+    except ffmpeg.Error as error:
+        raise UsageError(f"{path} cannot be read as audio (ffprobe refuses it)") from error
+    if info.nb_audio_streams != 1 + len(SOURCES):
+        raise UsageError(f"{path} holds {info.nb_audio_streams} audio streams instead of five")
+    return info
+
+
+def read_stems(
+    path: Path, index: int | None, start: int = 0, length: int | None = None
+) -> np.ndarray:
+    """Samples (t, c) of one stream of a .stem.mp4 file, or of all of them, (s, t, c).
+
+    Raises UsageError where it is damaged.
+    """
+    import ffmpeg
+    import stempeg
+
+    info = stem_info(path)
+    rate = info.sample_rate(0)
+    try:
+        audio, _ = stempeg.read_stems(
+            str(path),
+            start=start / rate,
+            duration=None if length is None else length / rate,
+            stem_id=index,
+            info=info,
+            ffmpeg_format="s16le",
+        )
+    except (ffmpeg.Error, Warning, RuntimeError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as audio ({error})") from error
+    return audio.astype(np.float32)
+
+
+def open_database(root: str | Path, split: str) -> list[Entry]:
     """List the tracks of a folder in MUSDB18 layout without reading their audio.
 
     split: "train", "valid" (a held-out part of the training tracks) or "test".
-    Raises UsageError where the folder is missing, empty or incomplete.
+    Raises UsageError where the folder is missing, empty, incomplete or of two kinds.
     """
     import musdb
 
@@ -44,74 +167,68 @@ def open_database(root: str | Path, split: str) -> list[musdb.audio_classes.Mult
         raise UsageError(f"no split {split!r}: there are train, valid and test")
     if not subset.is_dir():
         raise UsageError(f"{root} is not in MUSDB18 layout: it has no folder {subset.name}/")
-    is_wav = not any(subset.glob("*.stem.mp4"))
-    if is_wav:
-        _check_wav_folders(subset)
-    database = musdb.DB(root=str(root), is_wav=is_wav, subsets=subset.name)
-    if not database.tracks:
+    tracks = sorted(_entries(subset), key=_order)
+    if not tracks:
         raise UsageError(f"{subset} holds no tracks: neither *.stem.mp4 nor folders with wav files")
-    tracks = sorted(database.tracks, key=_order)
     if split == "test":
         return tracks
-    named = database.setup["validation_tracks"]
+    named = musdb.DB(root=str(root), subsets=[]).setup["validation_tracks"]
     valid = [track for track in tracks if track.name in named]
     valid = valid or tracks[VALID_EVERY - 1 :: VALID_EVERY]
     return valid if split == "valid" else [track for track in tracks if track not in valid]
 
 
-def _order(track: musdb.audio_classes.MultiTrack) -> tuple[int, str]:
+def _entries(subset: Path) -> list[Entry]:
+    """The tracks of one subset; wav folders are checked."""
+    ours = [path for path in subset.iterdir() if not is_foreign(path)]
+    files = [path for path in ours if path.name.endswith(STEMS)]
+    folders = sorted(path for path in ours if path.is_dir())
+    if not files:
+        for folder in folders:
+            _check_wav_folder(folder)
+        return [Entry(folder.name, folder / "mixture.wav") for folder in folders]
+    if folders := [folder for folder in folders if any(folder.glob("*.wav"))]:
+        raise UsageError(
+            f"{subset} is of two kinds, {len(files)} *.stem.mp4 file(s) and {len(folders)} "
+            "folder(s) with wav files; keep one kind"
+        )
+    return [Entry(path.name.removesuffix(STEMS), path) for path in files]
+
+
+def _order(track: Entry) -> tuple[int, str]:
     """Embedded songs in the order they are made, so that a set's beginning is always the same."""
-    card = Path(track.path).parent / "song.json"
+    card = track.path.parent / "song.json"
     seed = json.loads(card.read_text(encoding="utf-8"))["seed"] if card.exists() else 0
     return seed, track.name
 
 
-def _check_wav_folders(subset: Path) -> None:
+def _check_wav_folder(folder: Path) -> None:
     """Raise UsageError for a track that lacks a file, or whose files differ in length or rate."""
-    import soundfile
-
-    for folder in sorted(path for path in subset.iterdir() if path.is_dir()):
-        shapes = {}
-        for name in ("mixture", *SOURCES):
-            path = folder / f"{name}.wav"
-            if not path.is_file():
-                raise UsageError(f"{folder} is incomplete: {path.name} is missing")
-            try:
-                info = soundfile.info(path)
-            except soundfile.LibsndfileError as error:
-                raise UsageError(
-                    f"{path} cannot be read as audio ({error.error_string})"
-                ) from error
-            shapes[path.name] = (info.frames, info.samplerate, info.channels)
-        for name, shape in shapes.items():
-            if shape != shapes["mixture.wav"]:
-                frames, rate, channels = shape
-                raise UsageError(
-                    f"{folder / name} does not match its mixture: {frames} samples at {rate} Hz in "
-                    f"{channels} channel(s) instead of {shapes['mixture.wav'][0]} samples at "
-                    f"{shapes['mixture.wav'][1]} Hz in {shapes['mixture.wav'][2]}"
-                )
+    shapes = {}
+    for name in ("mixture", *SOURCES):
+        path = folder / f"{name}.wav"
+        if not path.is_file():
+            raise UsageError(f"{folder} is incomplete: {path.name} is missing")
+        shapes[path.name] = wav_shape(path)
+    for name, shape in shapes.items():
+        if shape != shapes["mixture.wav"]:
+            frames, rate, channels = shape
+            raise UsageError(
+                f"{folder / name} does not match its mixture: {frames} samples at {rate} Hz in "
+                f"{channels} channel(s) instead of {shapes['mixture.wav'][0]} samples at "
+                f"{shapes['mixture.wav'][1]} Hz in {shapes['mixture.wav'][2]}"
+            )
 
 
-def read_track(
-    entry: musdb.audio_classes.MultiTrack, sample_rate: int = SAMPLE_RATE, n_channels: int = 2
-) -> Track:
+def read_track(entry: Entry, sample_rate: int = SAMPLE_RATE, n_channels: int = 2) -> Track:
     """Read one track of `open_database` into memory, resampled and with `n_channels` channels."""
-    import soundfile
-
     if entry.is_wav:
-        # The files themselves, not ffmpeg's 16-bit pipe: several times faster, any bit depth.
-        paths = [entry.path, *(entry.sources[name].path for name in SOURCES)]
-        stems = np.stack(
-            [soundfile.read(path, dtype="float32", always_2d=True)[0] for path in paths]
-        )
+        stems = np.stack([entry.stem(index) for index in range(1 + len(SOURCES))])
     else:
-        stems = entry.stems.astype(np.float32)
+        stems = read_stems(entry.path, None)
     stems = np.moveaxis(stems, -1, 1)
-    audio = match_channels(
-        resample(torch.from_numpy(stems), round(entry.rate), sample_rate), n_channels
-    )
-    folder = Path(entry.path).parent if entry.is_wav else None
+    audio = match_channels(resample(torch.from_numpy(stems), entry.rate, sample_rate), n_channels)
+    folder = entry.path.parent if entry.is_wav else None
     return Track(entry.name, audio[1:], sample_rate, SOURCES, audio[0], folder)
 
 
@@ -131,7 +248,7 @@ def load_tracks(
 class TrackOnDisk:
     """A track that reads only what is asked for: slower than `Track`, but any size fits."""
 
-    entry: musdb.audio_classes.MultiTrack
+    entry: Entry
     sample_rate: int = SAMPLE_RATE
     n_channels: int = 2
     source_names: tuple[str, ...] = SOURCES
@@ -139,30 +256,12 @@ class TrackOnDisk:
     @property
     def n_samples(self) -> int:
         """Length in samples at `sample_rate`."""
-        return -(-self.entry.samples * self.sample_rate // round(self.entry.rate))
+        return -(-self.entry.samples * self.sample_rate // self.entry.rate)
 
     def read(self, source: int, first: int, n_samples: int) -> Tensor:
         """Samples `first` to `first + n_samples` of one source by index, `(c, t)`."""
-        import soundfile
-
-        rate = round(self.entry.rate)
-        stem = self.entry.sources[self.source_names[source]]
+        rate = self.entry.rate
         start, length = first * rate // self.sample_rate, -(-n_samples * rate // self.sample_rate)
-        if self.entry.is_wav:
-            audio, _ = soundfile.read(stem.path, length, start, dtype="float32", always_2d=True)
-        else:
-            self.entry.chunk_start, self.entry.chunk_duration = start / rate, length / rate
-            audio = stem.audio.astype(np.float32)
+        audio = self.entry.stem(1 + SOURCES.index(self.source_names[source]), start, length)
         audio = resample(torch.from_numpy(audio.T.copy()), rate, self.sample_rate)
         return match_channels(audio, self.n_channels)[:, :n_samples]
-
-
-def training_tracks(
-    root: str | Path, split: str, sample_rate: int = SAMPLE_RATE, n_channels: int = 2
-) -> list[Track] | list[TrackOnDisk]:
-    """Tracks to draw excerpts from: in memory if they take less than `IN_MEMORY` bytes there."""
-    tracks = [TrackOnDisk(entry, sample_rate, n_channels) for entry in open_database(root, split)]
-    n_bytes = 4 * n_channels * (1 + len(SOURCES)) * sum(track.n_samples for track in tracks)
-    if n_bytes > IN_MEMORY:
-        return tracks
-    return [read_track(track.entry, sample_rate, n_channels) for track in tracks]

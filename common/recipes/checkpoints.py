@@ -1,23 +1,28 @@
-"""Weights on disk: saved with the recipe that made them, and loaded as separators."""
+"""Weights on disk: saved with the recipe that made them, and loaded as separators.
+
+What training does not need is imported where it is used: it trains on machines with PyTorch only.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from common.classical.table import METHODS
-from common.evaluation.oracles import BOUNDS, Bound
 from common.recipes.parts import build, describe
 from common.recipes.table import RECIPES, recipe, recipe_key, unknown_model
 from common.separation.separators import Separator
 from common.support.errors import UsageError
 from common.support.files import write_tensors
+
+if TYPE_CHECKING:
+    from common.evaluation.oracles import Bound
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 """Where `NAME.safetensors` and its model card `NAME.json` are committed."""
@@ -69,6 +74,8 @@ def load(name: str | Path) -> Separator:
 
     Raises UsageError for a name or a file that is no checkpoint of this book.
     """
+    from common.classical.table import METHODS
+
     if str(name) in METHODS:
         return METHODS[str(name)]()
     path = Path(name)
@@ -107,6 +114,8 @@ def parts_of(metadata: dict[str, str]) -> tuple[nn.Module, Callable[[nn.Module],
 
 def bound_or_model(name: str | Path) -> Separator | Bound:
     """A separator, or one of the trivial and ideal bounds, by its name."""
+    from common.evaluation.oracles import BOUNDS
+
     if name in BOUNDS:
         return BOUNDS[name]
     if not str(name).endswith(".safetensors") and name not in separators():
@@ -121,6 +130,8 @@ def trained_models() -> list[str]:
 
 def separators() -> list[str]:
     """Names of all that `load` knows: the trained models and the classical methods."""
+    from common.classical.table import METHODS
+
     return [*trained_models(), *METHODS]
 
 

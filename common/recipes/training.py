@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
+from common.data.decoded import training_tracks
 from common.data.embedded import embedded_songs
 from common.data.excerpts import NO_AUGMENT, Excerpts
-from common.data.musdb_folder import training_tracks
 from common.recipes.checkpoints import description, save_checkpoint
 from common.recipes.table import recipe
 from common.support.errors import UsageError

@@ -9,7 +9,6 @@ Each track is written to a temporary folder beside the splits and renamed when i
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,7 +16,6 @@ import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,6 +27,7 @@ from common.songs.sound.sampler import check_soundfont
 from common.songs.track import UNFINISHED, is_whole, write_track
 from common.songs.writing.compose import compose
 from common.songs.writing.score import Variety
+from common.support.files import locked
 
 SPLITS = ("train", "test")
 
@@ -79,7 +78,7 @@ def write_set(
     counts = {"train": n_train, "test": n_test}
     if _card_covers(root, counts) and not missing_tracks(root, counts, seconds, seed, variety):
         return root  # without waiting for a process that may be rendering the rest
-    with _locked(root):
+    with locked(root):  # another process waits, then finds the tracks there
         _update_card(root, made_from, counts)
         for leftover in root.glob(UNFINISHED + "*"):
             shutil.rmtree(leftover)
@@ -195,17 +194,6 @@ def _claim(root: Path, made_from: dict) -> None:
             f"{root} holds a set with another {key} ({found[key]}, not {made_from[key]}); "
             "choose another folder"
         )
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """Let one process at a time write below `root`; another waits, then finds the tracks there."""
-    handle = os.open(root, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _card_covers(root: Path, counts: dict[str, int]) -> bool:

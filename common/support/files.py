@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,19 @@ def check_place(path: Path) -> None:
         raise UsageError(f"cannot write to {path}: {above} is a file, not a folder")
     if not os.access(above, os.W_OK):
         raise UsageError(f"cannot write to {path}: {above} is not open for writing")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time write below a folder that exists; others wait."""
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
