@@ -157,7 +157,7 @@ def test_stems_are_decoded_and_ffmpeg_is_not_asked_again(tmp_path, monkeypatch):
 
 BARE = """
 import importlib.abc, pkgutil, sys
-NAMES = "musdb stempeg ffmpeg soundfile soxr librosa scipy pretty_midi museval nussl scaper pandas"
+NAMES = "musdb stempeg ffmpeg soundfile soxr librosa scipy pretty_midi museval nussl scaper"
 
 class Missing(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):

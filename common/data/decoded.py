@@ -152,7 +152,9 @@ def digest(path: Path, sample_rate: int) -> str:
 
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise UsageError(f"{folder.parent} is not in MUSDB18 layout: it has no folder {folder.name}/")
+        raise UsageError(
+            f"{folder.parent} is not in MUSDB18 layout: it has no folder {folder.name}/"
+        )
     return sorted(
         path
         for path in folder.rglob("*")

@@ -59,7 +59,7 @@ def own(layer: nn.Module) -> Iterator[nn.Parameter]:
 
 
 def description(name: str, scale: str) -> dict[str, str]:
-    """What a recipe makes, as a weights file states it: the recipe's key, its net, its separator."""
+    """What a weights file states: the key of its recipe, its net and its separator."""
     made = recipe(name, scale)
     return {
         "recipe": name,

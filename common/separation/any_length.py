@@ -11,7 +11,6 @@ from tqdm.auto import tqdm
 
 from common.separation.overlap_add import Plan, after_listening, stream
 from common.separation.separators import Separator
-from common.signal.audio_files import StemWriter, check_stems, open_recording, stem_paths
 
 
 def separate(
@@ -41,6 +40,9 @@ def separate_file(
     whole. `say` is told of a file that breaks off or is damaged: it is separated as far as it can
     be read. Raises UsageError for a file that cannot be read or holds NaN or infinite samples.
     """
+    # Here, so that nets can be trained on machines that cannot read audio files.
+    from common.signal.audio_files import StemWriter, check_stems, open_recording, stem_paths
+
     path, out = Path(path), Path(out)
     check_stems([path], separator.sources, out)
     paths = stem_paths(path, separator.sources, out)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common.data.activity import active_frames
-from common.signal.masks import EPSILON, apply_mask, owned_bins
+from common.signal.masks import apply_mask, owned_bins
 from common.signal.stft import STFT
 from common.training.losses import affinity_loss, l1
 
@@ -84,7 +84,8 @@ class PhaseSensitiveObjective:
         estimates = apply_mask(net(spectrum.abs()), spectrum)
         error = torch.view_as_real(estimates - self.stft(sources))
         energy = error.square().mean(dim=(2, 3, 4, 5))  # (b, s)
-        return (energy + EPSILON).sqrt().mean()
+        # The root of zero has no gradient: silence needs a little more.
+        return (energy + 1e-10).sqrt().mean()
 
 
 @dataclass(frozen=True)
