@@ -9,7 +9,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from common import SAMPLE_RATE
-from common.data.embedded import SongSet
+from common.data.embedded import SONG_SETS, SongSet
 from common.data.excerpts import Augment, Excerpts
 from common.separation.separators import MaskSeparator, Separator
 from common.signal.stft import STFT
@@ -70,3 +70,47 @@ def mask_net(
         prepare=partial(prepare, stft=stft) if prepare else None,
         finish=partial(finish, stft=stft) if finish else None,
     )
+
+
+_AT_SCALE: dict[str, dict[str, object]] = {
+    "smoke": {
+        "seconds": 1.0,
+        "config": {"steps": 8, "batch_size": 2},
+        "songs": SONG_SETS["smoke"],
+    },
+    "live": {
+        "seconds": 1.0,
+        "config": {"batch_size": 4, "learning_rate": 3e-3},
+        "songs": SONG_SETS["live"],
+    },
+    "live-gpu": {
+        "seconds": 3.0,
+        "config": {"steps": 600, "batch_size": 16},
+        "songs": SONG_SETS["live"],
+    },
+    "zoo": {
+        "seconds": 2.0,
+        "config": {"batch_size": 8, "learning_rate": 2e-3, "validate_every": 1000},
+        "songs": SONG_SETS["zoo"],
+    },
+    "paper": {
+        "config": {"steps": 200_000, "validate_every": 2000, "save_every": 2000},
+        "songs": SONG_SETS["zoo"],
+        "stft": STFT(4096, 1024),
+        "sample_rate": 44100,
+    },
+}
+"""What the recipes of most families have in common at a scale."""
+
+
+def family(base: dict[str, object], own: dict[str, dict[str, object]]) -> dict[str, Recipe]:
+    """Scale → recipe of one kind of net, each from the arguments of `mask_net`.
+
+    base: what all its scales share; own: what differs at each scale, `config` as a dictionary of
+    what differs in `TrainConfig`. A scale's own settings count most, those of `_AT_SCALE` least.
+    """
+    table = {}
+    for key, usual in _AT_SCALE.items():
+        config = TrainConfig(**usual["config"] | own[key].get("config", {}))
+        table[key] = mask_net(**usual | base | own[key] | {"config": config})
+    return table
