@@ -16,9 +16,10 @@ import pytest
 import soundfile
 
 from common.songs import track
-from common.songs.dataset import _locked, set_hash, song_seed, write_set
+from common.songs.dataset import set_hash, song_seed, write_set
 from common.songs.writing.compose import compose
 from common.songs.writing.score import Variety
+from common.support.files import locked
 
 SMALL = {"n_train": 2, "n_test": 1, "seconds": 5.0, "sample_rate": 22050, "progress": False}
 NAMES = {
@@ -149,7 +150,7 @@ def test_a_larger_number_extends_the_set(tmp_path):
 
 
 def test_songs_that_are_there_do_not_wait_for_those_under_way(root):
-    with _locked(root):  # as while another process renders the rest
+    with locked(root):  # as while another process renders the rest
         waiting = threading.Thread(target=write_set, args=(root,), kwargs=SMALL, daemon=True)
         waiting.start()
         waiting.join(timeout=60)
@@ -157,7 +158,7 @@ def test_songs_that_are_there_do_not_wait_for_those_under_way(root):
 
 
 def test_songs_that_are_missing_wait_for_whoever_renders(tmp_path):
-    with _locked(tmp_path):
+    with locked(tmp_path):
         waiting = threading.Thread(target=write_set, args=(tmp_path,), kwargs=SMALL, daemon=True)
         waiting.start()
         waiting.join(timeout=1)
