@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from accelerate import Accelerator
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -25,14 +27,19 @@ from common.models.mask_inference import MagnitudeInference, MaskInference
 from common.signal.stft import STFT
 from common.training import (
     STATE,
+    Batches,
     History,
+    Run,
     TrainConfig,
     ValidationLoss,
     fit,
     load_state,
     save_state,
 )
+from common.training.loop import prefetching
 from common.training.objectives import MagnitudeObjective, MaskObjective
+from common.training.run import READ_EVERY
+from common.training.weights import BestWeights
 
 RATE = 1000
 TRANSFORM = STFT(64, 32)
@@ -191,6 +198,205 @@ def test_a_loss_that_is_no_number_ends_training(bad: float, tmp_path: Path) -> N
     assert all(x.isfinite().all() for x in saved.values() if x.is_floating_point())
 
 
+def test_the_first_bad_step_is_named_though_losses_are_read_later() -> None:
+    """Step 7 is read with step 19; what follows it has become NaN as well."""
+    objective = MaskObjective(TRANSFORM)
+    calls = []
+
+    def breaks_the_weights(net: nn.Module, mixture: Tensor, sources: Tensor) -> Tensor:
+        calls.append(len(calls))
+        return objective(net, mixture, sources) * (math.nan if calls[-1] >= 7 else 1.0)
+
+    with pytest.raises(FloatingPointError, match="became nan at step 7: lower"):
+        fit(small_net(), breaks_the_weights, excerpts(), replace(CONFIG, steps=40))
+    assert len(calls) == READ_EVERY, "losses are read every so many steps, and no later"
+
+
+def sound_loss_of_a_broken_gradient(last: int):
+    """An objective whose loss is a number but whose gradient at step `last` is NaN."""
+    objective = MaskObjective(TRANSFORM)
+    calls = []
+
+    def measured(net: nn.Module, mixture: Tensor, sources: Tensor) -> Tensor:
+        calls.append(len(calls))
+        loss = objective(net, mixture, sources)
+        # The root has an infinite slope at 0, and infinity times 0 is NaN.
+        return loss + (0 * loss).sqrt() if calls[-1] == last else loss
+
+    return measured
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_weights_that_broke_in_the_last_step_are_neither_returned_nor_saved(
+    saved: bool, tmp_path: Path
+) -> None:
+    objective = sound_loss_of_a_broken_gradient(CONFIG.steps - 1)
+    folder = tmp_path if saved else None
+    with pytest.raises(FloatingPointError, match="weights became NaN or infinite by step 20: low"):
+        fit(small_net(), objective, excerpts(), CONFIG, folder=folder)
+    for x in load_file(tmp_path / STATE).values() if saved else ():
+        assert not x.is_floating_point() or x.isfinite().all()
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt, FloatingPointError])
+def test_a_net_is_itself_again_however_training_ends(
+    error: type[BaseException] | None, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.training.precision.cpu_flags", lambda: "avx512_bf16")
+    objective = MaskObjective(TRANSFORM)
+    wrapped = []
+
+    def stops(net: nn.Module, mixture: Tensor, sources: Tensor) -> Tensor:
+        wrapped.append("forward" in vars(net))
+        if error and len(wrapped) == 3:
+            raise error
+        return objective(net, mixture, sources)
+
+    net = small_net()
+    config = replace(CONFIG, steps=4)
+    if error:
+        with pytest.raises(error):
+            fit(net, stops, excerpts(), config, precision=precision)
+    else:
+        fit(net, stops, excerpts(), config, precision=precision)
+    assert wrapped[0] == (precision == "bf16")
+    assert "forward" not in vars(net) and not hasattr(net, "_original_forward")
+
+
+# --- which weights training ends with -----------------------------------------------------------
+
+
+def test_the_average_is_what_its_formula_says() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    weights, expected = BestWeights(net, 0.8), None
+    for step in range(60):
+        with torch.no_grad():
+            net.weight.fill_(math.sin(step))
+        weights.update(step)
+        kept = min(0.8, step / (step + 10))
+        expected = kept * (expected or 0.0) + (1 - kept) * math.sin(step)
+        assert weights.average["weight"].item() == pytest.approx(expected, abs=1e-5)
+    with weights.averaged():
+        assert net.weight.item() == pytest.approx(expected, abs=1e-5)
+    assert net.weight.item() == pytest.approx(math.sin(59))
+
+
+def test_an_average_changes_what_is_returned_and_not_what_is_learned() -> None:
+    objective = MaskObjective(TRANSFORM)
+    plain, averaged = small_net(), small_net()
+    expected = fit(plain, objective, excerpts(), CONFIG)
+    history = fit(averaged, objective, excerpts(), replace(CONFIG, ema=0.9))
+    assert history.losses == expected.losses
+    parameters = [name for name, _ in plain.named_parameters()]
+    assert sorted(weights_differ(plain, averaged)) == sorted(parameters)
+
+
+class Scripted:
+    """A validation that says what it was told to say, and remembers the net's weights."""
+
+    def __init__(self, losses: list[float]):
+        self.losses, self.seen = list(losses), []
+
+    def __call__(self, net: nn.Module) -> float:
+        self.seen.append({name: x.clone() for name, x in net.state_dict().items()})
+        return self.losses[len(self.seen) - 1]
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([5, 2, 3, 2, 4], 8),
+        ([5, 4, 3, 2, 1], 20),
+        ([1, 2, 3, 4, 5], 4),
+        ([math.nan, 2, 3, 4, 5], 8),
+    ],
+)
+def test_training_ends_with_the_weights_that_validated_best(
+    losses: list[float], best: int, ema: float
+) -> None:
+    net, validate = small_net(), Scripted(losses)
+    config = replace(CONFIG, ema=ema)
+    history = fit(net, MaskObjective(TRANSFORM), excerpts(), config, validate)
+    assert history.best_step == best
+    kept = validate.seen[best // CONFIG.validate_every - 1]
+    assert all(torch.equal(x, kept[name]) for name, x in net.state_dict().items())
+
+
+def test_no_validation_ends_with_the_last_weights() -> None:
+    assert History().best_step is None
+    net = small_net()
+    last = {}
+    objective = MaskObjective(TRANSFORM)
+    fit(net, objective, excerpts(), CONFIG)
+    whole = small_net()
+    fit(whole, objective, excerpts(), CONFIG, lambda net: last.update(net.state_dict()) or 1.0)
+    assert all(torch.equal(x, last[name]) for name, x in net.state_dict().items())
+
+
+@pytest.mark.parametrize("stop", [5, 11, 17])
+def test_a_resumed_run_knows_its_average_and_its_best(stop: int, tmp_path: Path) -> None:
+    config = replace(CONFIG, ema=0.9)
+    objective = MaskObjective(TRANSFORM)
+
+    def losing(net: nn.Module) -> float:  # the first validation is the best
+        losing.count += 1
+        return losing.count
+
+    losing.count = 0
+    whole, net = small_net(), small_net()
+    expected = fit(whole, objective, excerpts(), config, losing)
+    losing.count = 0
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, objective, interrupted(stop), config, losing, tmp_path)
+    losing.count = len(load_history(tmp_path)["validation"])
+    net = small_net(seed=7)
+    assert fit(net, objective, excerpts(), config, losing, tmp_path, resume=True) == expected
+    assert expected.best_step == CONFIG.validate_every
+    assert weights_differ(net, whole) == []
+    last = small_net(seed=8)
+    fit(last, objective, excerpts(), config, folder=tmp_path, resume=True)
+    assert weights_differ(last, whole) == [], "the best outlives the end of the run"
+
+
+def load_history(folder: Path) -> dict:
+    with safe_open(folder / STATE, framework="pt") as file:
+        return json.loads(file.metadata()["history"])
+
+
+def test_the_bar_shows_the_loss_and_its_trend() -> None:
+    assert History().trend() == ""
+    assert History([2.0] * 20).trend() == "loss 2"
+    assert History([9.0] * 7 + [2.0] * 20 + [1.5] * 20).trend() == "loss 1.5 (-25.0 %)"
+
+
+def test_new_settings_stay_out_of_old_cards_until_they_are_used() -> None:
+    old = {"steps": 3, "batch_size": 8, "learning_rate": 1e-3, "warmup": 20, "gradient_clip": 1.0}
+    old |= {"validate_every": 100, "save_every": 200, "seed": 0}
+    assert TrainConfig(3).facts() == old
+    assert TrainConfig(3, ema=0.99).facts() == old | {"ema": 0.99}
+
+
+def test_a_gpu_gets_its_batches_ahead_of_time_and_a_cpu_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_cpu = Batches(excerpts(), CONFIG, 3, Accelerator())
+    assert on_cpu.num_workers == 0 and not on_cpu.pin_memory
+
+    class OnGPU:
+        device, num_processes, process_index = torch.device("cuda"), 1, 0
+
+    ahead = prefetching(OnGPU())
+    assert ahead["pin_memory"] and 1 <= ahead["num_workers"] <= 8
+    monkeypatch.setattr("common.training.loop.get_all_start_methods", lambda: ["spawn"])
+    assert prefetching(OnGPU()) == {}
+    del ahead["pin_memory"]  # needs a GPU
+    monkeypatch.setattr("common.training.loop.prefetching", lambda _: ahead)
+    for one, other in zip(on_cpu, Batches(excerpts(), CONFIG, 3, Accelerator()), strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
+
+
 # --- stopping and going on --------------------------------------------------------------------
 
 
@@ -276,19 +482,17 @@ def test_a_run_killed_five_times_ends_with_the_same_weights(tmp_path: Path) -> N
 def test_a_run_killed_while_saving_goes_on_from_the_save_before(tmp_path: Path) -> None:
     assert run_child(tmp_path / "whole") == 0
     assert run_child(tmp_path / "killed", None, 3) == -signal.SIGKILL
-    net, history = small_net(seed=9), History()
-    optimiser = torch.optim.Adam(net.parameters())
-    step = load_state(tmp_path / "killed", net, optimiser, history)
-    assert step == len(history.losses) == 2 * CONFIG.save_every
+    run = Run(small_net(seed=9), CONFIG, Accelerator())
+    step = load_state(tmp_path / "killed", run)
+    assert step == len(run.history.losses) == 2 * CONFIG.save_every
     assert run_child(tmp_path / "killed") == 0
     assert states_differ(tmp_path / "whole", tmp_path / "killed") == []
 
 
 def test_a_full_disk_leaves_the_last_good_state(tmp_path: Path) -> None:
-    net = small_net()
-    optimiser = torch.optim.Adam(net.parameters())
-    history = History(losses=[0.5, 0.4], validation=[(2, 0.3)])
-    save_state(tmp_path, net, optimiser, history)
+    run = Run(small_net(), CONFIG, Accelerator())
+    run.history = History([0.5, 0.4], [(2, 0.3)], [(0, "no")])
+    save_state(tmp_path, run)
     size = (tmp_path / STATE).stat().st_size
 
     # A limit on file size makes the real write fail half-way, as a full disk does; no mount, no
@@ -297,15 +501,15 @@ def test_a_full_disk_leaves_the_last_good_state(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, most))
     try:
         with pytest.raises(OSError, match="too large"):
-            save_state(tmp_path, small_net(seed=1), optimiser, History(losses=[9.0]))
+            save_state(tmp_path, Run(small_net(seed=1), CONFIG, Accelerator()))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
 
     assert [path.name for path in tmp_path.iterdir()] == [STATE], "half-written files remain"
-    loaded, found = small_net(seed=2), History()
-    assert load_state(tmp_path, loaded, torch.optim.Adam(loaded.parameters()), found) == 2
-    assert found == history
-    assert weights_differ(loaded, net) == []
+    loaded = Run(small_net(seed=2), CONFIG, Accelerator())
+    assert load_state(tmp_path, loaded) == 2
+    assert loaded.history == run.history
+    assert weights_differ(loaded.net, run.net) == []
 
 
 # --- wrappers and several processes -----------------------------------------------------------

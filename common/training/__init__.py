@@ -12,6 +12,8 @@ from common.training.objectives import (
     MaskObjective,
     PhaseSensitiveObjective,
 )
+from common.training.precision import choose_precision, computing_in, precision_here
+from common.training.run import Run
 from common.training.state import STATE, load_state, save_state
 from common.training.validation import ValidationLoss
 
@@ -24,13 +26,17 @@ __all__ = [
     "MagnitudeObjective",
     "MaskObjective",
     "PhaseSensitiveObjective",
+    "Run",
     "STATE",
     "TrainConfig",
     "ValidationLoss",
     "affinity_loss",
+    "choose_precision",
+    "computing_in",
     "fit",
     "l1",
     "load_state",
+    "precision_here",
     "progress",
     "save_state",
     "update",
