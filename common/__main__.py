@@ -123,11 +123,15 @@ def device(torch, wanted: str | None) -> str:
 
 
 def train_model(options: argparse.Namespace) -> None:
-    """`python -m common train`."""
+    """`python -m common train`, alone or started several times by `accelerate launch`."""
+    from accelerate import PartialState
+
     from common.recipes.training import train
 
+    processes = PartialState()
     weights = train(options.name, options.scale, options.data, options.out, options.resume)
-    print(f"weights: {weights}")
+    processes.print(f"weights: {weights}")
+    processes.destroy_process_group()
 
 
 def evaluate_model(options: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
 from common.data.embedded import embedded_songs
 from common.data.excerpts import NO_AUGMENT, Excerpts
@@ -30,8 +31,10 @@ def train(
     """Train a model by its recipe, on the embedded songs or on a MUSDB18 folder.
 
     Training state and the finished weights lie in `folder` (default `runs/NAME-SCALE`); returns
-    the path of the weights, which `load` takes. `resume` goes on from an interrupted run.
+    the path of the weights, which `load` takes. `resume` goes on from an interrupted run. Where
+    several processes train together, the main one renders songs, finishes and writes.
     """
+    processes = PartialState()
     made = recipe(name, scale)
     folder = folder or Path("runs") / f"{name}-{scale}"
     if (folder / STATE).exists() and not resume:
@@ -39,7 +42,8 @@ def train(
             f"{folder} holds a training run; go on with --resume, or name another --out"
         )
     check_place(folder / STATE)
-    root = root or embedded_songs(made.songs, n_test=0)
+    with processes.main_process_first():
+        root = root or embedded_songs(made.songs, n_test=0)
     tracks = training_tracks(root, "train", made.sample_rate)
     training = Excerpts(tracks, made.seconds, made.config.seed, made.augment, made.n_channels)
     validate = None
@@ -50,12 +54,16 @@ def train(
     net = made.net()
     if made.prepare:
         made.prepare(net, training)
-    history = fit(net, made.objective, training, made.config, validate, folder, resume)
-    if made.finish:
-        made.finish(net.cpu().eval(), training)
-    write_json(folder / "history.json", asdict(history))
-    if (Path(root) / "set.json").exists():
-        shutil.copy(Path(root) / "set.json", folder / "songs.json")
+    history = fit(
+        net, made.objective, training, made.config, validate, folder, resume, made.precision
+    )
     weights = folder / f"{name}.safetensors"
-    save_checkpoint(weights, net, name, scale)
+    if processes.is_main_process:
+        if made.finish:
+            made.finish(net.cpu().eval(), training)
+        write_json(folder / "history.json", asdict(history))
+        if (Path(root) / "set.json").exists():
+            shutil.copy(Path(root) / "set.json", folder / "songs.json")
+        save_checkpoint(weights, net, name, scale)
+    processes.wait_for_everyone()
     return weights
