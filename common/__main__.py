@@ -124,14 +124,13 @@ def device(torch, wanted: str | None) -> str:
 
 def train_model(options: argparse.Namespace) -> None:
     """`python -m common train`, alone or started several times by `accelerate launch`."""
-    from accelerate import PartialState
-
     from common.recipes.training import train
+    from common.training.processes import start_processes
 
-    processes = PartialState()
+    processes = start_processes()
     weights = train(options.name, options.scale, options.data, options.out, options.resume)
     processes.print(f"weights: {weights}")
-    processes.destroy_process_group()
+    processes.end_training()
 
 
 def evaluate_model(options: argparse.Namespace) -> None:

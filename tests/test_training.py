@@ -9,13 +9,13 @@ import random
 import resource
 import signal
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 from accelerate import Accelerator
+from processes import alone
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -43,14 +43,6 @@ from common.training.weights import BestWeights
 RATE = 1000
 TRANSFORM = STFT(64, 32)
 CONFIG = TrainConfig(steps=20, batch_size=2, warmup=3, validate_every=4, save_every=3, seed=5)
-
-# A clean process that has imported the slow packages once and is forked for every child: no
-# threads of this process are inherited, and each child starts in a fraction of a second. The
-# first optimiser of a process imports torch._dynamo, which takes a second.
-CHILDREN = get_context("forkserver")
-CHILDREN.set_forkserver_preload(
-    ["common.training", "common.models.mask_inference", "torch._dynamo"]
-)
 
 
 def tracks(n_tracks: int = 3, seconds: float = 2.0) -> list[Track]:
@@ -466,14 +458,6 @@ def train_in_child(folder: Path, kill_at: int | None = None, kill_saving: int | 
     fit(small_net(), MaskObjective(TRANSFORM), dataset, CONFIG, folder=folder, resume=True)
 
 
-def run_child(*arguments) -> int:
-    process = CHILDREN.Process(target=train_in_child, args=arguments)
-    process.start()
-    process.join(60)
-    assert process.exitcode is not None, "the child process hangs"
-    return process.exitcode
-
-
 def states_differ(one: Path, other: Path) -> list[str]:
     """Names of everything in two saved states that is not the same bit for bit."""
     a, b = load_file(one / STATE), load_file(other / STATE)
@@ -481,21 +465,21 @@ def states_differ(one: Path, other: Path) -> list[str]:
 
 
 def test_a_run_killed_five_times_ends_with_the_same_weights(tmp_path: Path) -> None:
-    assert run_child(tmp_path / "whole") == 0
+    assert alone(train_in_child, tmp_path / "whole") == 0
     steps = sorted(random.Random(7).sample(range(1, CONFIG.steps), 5))
     for step in steps:
-        assert run_child(tmp_path / "killed", step) == -signal.SIGKILL
-    assert run_child(tmp_path / "killed") == 0
+        assert alone(train_in_child, tmp_path / "killed", step) == -signal.SIGKILL
+    assert alone(train_in_child, tmp_path / "killed") == 0
     assert states_differ(tmp_path / "whole", tmp_path / "killed") == [], f"killed at {steps}"
 
 
 def test_a_run_killed_while_saving_goes_on_from_the_save_before(tmp_path: Path) -> None:
-    assert run_child(tmp_path / "whole") == 0
-    assert run_child(tmp_path / "killed", None, 3) == -signal.SIGKILL
+    assert alone(train_in_child, tmp_path / "whole") == 0
+    assert alone(train_in_child, tmp_path / "killed", None, 3) == -signal.SIGKILL
     run = Run(small_net(seed=9), CONFIG, Accelerator())
     step = load_state(tmp_path / "killed", run)
     assert step == len(run.history.losses) == 2 * CONFIG.save_every
-    assert run_child(tmp_path / "killed") == 0
+    assert alone(train_in_child, tmp_path / "killed") == 0
     assert states_differ(tmp_path / "whole", tmp_path / "killed") == []
 
 

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 
 from common.data.embedded import embedded_songs
 from common.data.excerpts import NO_AUGMENT, Excerpts
@@ -17,6 +16,7 @@ from common.recipes.table import recipe
 from common.support.errors import UsageError
 from common.support.files import check_place, write_json
 from common.training.loop import fit
+from common.training.processes import start_processes
 from common.training.state import STATE
 from common.training.validation import ValidationLoss
 
@@ -34,7 +34,7 @@ def train(
     the path of the weights, which `load` takes. `resume` goes on from an interrupted run. Where
     several processes train together, the main one renders songs, finishes and writes.
     """
-    processes = PartialState()
+    processes = start_processes()
     made = recipe(name, scale)
     folder = folder or Path("runs") / f"{name}-{scale}"
     if (folder / STATE).exists() and not resume:

@@ -13,6 +13,7 @@ from common.training.objectives import (
     PhaseSensitiveObjective,
 )
 from common.training.precision import choose_precision, computing_in, precision_here
+from common.training.processes import start_processes
 from common.training.run import Run
 from common.training.state import STATE, load_state, save_state
 from common.training.validation import ValidationLoss
@@ -39,6 +40,7 @@ __all__ = [
     "precision_here",
     "progress",
     "save_state",
+    "start_processes",
     "update",
     "whitened_kmeans_loss",
 ]

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from common.training.config import TrainConfig
 from common.training.history import History
 from common.training.precision import computing_in, precision_here
+from common.training.processes import start_processes
 from common.training.run import Run
 from common.training.state import load_state, save_state
 
@@ -37,7 +38,7 @@ def fit(
     `net` ends with the weights that did best. With a `folder`, state is
     saved there; `resume` goes on as if nothing had happened.
     """
-    accelerator = Accelerator(mixed_precision="no")
+    accelerator = start_processes()
     device = accelerator.device
     set_seed(config.seed, device_specific=True)
     run = Run(net.to(device).train(), config, accelerator)
