@@ -93,6 +93,6 @@ def _restore_generators(tensors: dict[str, Tensor], run: Run) -> None:
         raise UsageError(
             f"this run was started in {len(rows)} process(es) and cannot go on in {n_processes}"
         )
-    torch.set_rng_state(rows[rank])
+    torch.set_rng_state(rows[rank].clone())  # it would read from where the rows begin
     if "generator.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(torch.atleast_2d(tensors["generator.cuda"])[rank])
+        torch.cuda.set_rng_state(torch.atleast_2d(tensors["generator.cuda"])[rank].clone())
