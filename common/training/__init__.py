@@ -2,7 +2,7 @@
 
 from common.training.config import TrainConfig
 from common.training.history import History
-from common.training.loop import Batches, fit, progress, update
+from common.training.loop import Batches, fit, prefetching, progress, update
 from common.training.losses import affinity_loss, l1, whitened_kmeans_loss
 from common.training.objectives import (
     ActivityObjective,
@@ -38,6 +38,7 @@ __all__ = [
     "l1",
     "load_state",
     "precision_here",
+    "prefetching",
     "progress",
     "save_state",
     "start_processes",

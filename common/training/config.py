@@ -38,8 +38,5 @@ class TrainConfig:
         return (step + 1) % every == 0 or step + 1 == self.steps
 
     def facts(self) -> dict[str, float]:
-        """The settings as a model card holds them.
-
-        A setting that was added after the first cards is left out where it is off.
-        """
+        """What a model card says; a later setting only where it is on."""
         return {k: v for k, v in asdict(self).items() if k != "ema" or v}

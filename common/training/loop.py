@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import get_all_start_methods
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from tqdm.auto import tqdm
 
 from common.training.config import TrainConfig
 from common.training.history import History
-from common.training.precision import computing_in, precision_here
 from common.training.processes import start_processes
 from common.training.run import Run
 from common.training.state import load_state, save_state
@@ -39,19 +38,15 @@ def fit(
     saved there; `resume` goes on as if nothing had happened.
     """
     accelerator = start_processes()
-    device = accelerator.device
     set_seed(config.seed, device_specific=True)
-    run = Run(net.to(device).train(), config, accelerator)
+    run = Run(net, config, accelerator)
     start = load_state(folder, run) if resume else 0
-    precision = precision_here(precision, device)
-    run.start(start, precision)
     batches = Batches(dataset, config, start, accelerator)
-    with computing_in(precision, net, device):
-        model, optimiser = accelerator.prepare(net, run.optimiser)
-        for step, batch in (bar := progress(batches, start, config, accelerator)):
-            mixture, sources = (x.to(device, non_blocking=True) for x in batch)
+    bar = progress(batches, start, config, accelerator)
+    with run.computing(precision, start) as model:
+        for step, (mixture, sources) in bar:
             loss = objective(model, mixture, sources)
-            update(accelerator, model, optimiser, loss, config, step)
+            update(accelerator, model, run.optimiser, loss, config, step)
             run.record(step, loss, bar)
             if validate and config.due(step, config.validate_every):
                 run.validate(step, validate)
@@ -100,6 +95,11 @@ class Batches(DataLoader):
             generator=torch.Generator(),
             **prefetching(accelerator),
         )
+        self.device = accelerator.device
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        for batch in super().__iter__():
+            yield [x.to(self.device, non_blocking=True) for x in batch]
 
 
 def prefetching(accelerator: Accelerator) -> dict[str, object]:

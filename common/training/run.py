@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
@@ -12,6 +13,7 @@ from tqdm.auto import tqdm
 
 from common.training.config import TrainConfig
 from common.training.history import History
+from common.training.precision import computing_in, precision_here
 from common.training.weights import BestWeights
 
 READ_EVERY = 20
@@ -23,16 +25,24 @@ class Run:
 
     def __init__(self, net: nn.Module, config: TrainConfig, accelerator: Accelerator):
         self.net, self.config, self.accelerator = net, config, accelerator
+        net.to(accelerator.device).train()
         fused = accelerator.device.type == "cuda"  # all weights in one kernel
         self.optimiser = torch.optim.Adam(net.parameters(), lr=config.learning_rate, fused=fused)
         self.history = History()
         self.weights = BestWeights(net, config.ema)
         self.unread: list[Tensor] = []
 
-    def start(self, step: int, precision: str) -> None:
-        """Note in which precision the run begins, or goes on."""
+    @contextmanager
+    def computing(self, wanted: str, start: int) -> Iterator[nn.Module]:
+        """The net as it computes from step `start` on: in many processes, in the best precision.
+
+        Afterwards the net is itself again, however the block ends.
+        """
+        precision = precision_here(wanted, self.accelerator.device)
         if not self.history.precision or self.history.precision[-1][1] != precision:
-            self.history.precision.append((step, precision))
+            self.history.precision.append((start, precision))
+        with computing_in(precision, self.net, self.accelerator.device):
+            yield self.accelerator.prepare(self.net)
 
     def record(self, step: int, loss: Tensor, bar: tqdm) -> None:
         """Keep the loss of a step, and follow the weights."""
