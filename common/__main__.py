@@ -123,11 +123,14 @@ def device(torch, wanted: str | None) -> str:
 
 
 def train_model(options: argparse.Namespace) -> None:
-    """`python -m common train`."""
+    """`python -m common train`, alone or started several times by `accelerate launch`."""
     from common.recipes.training import train
+    from common.training.processes import start_processes
 
+    processes = start_processes()
     weights = train(options.name, options.scale, options.data, options.out, options.resume)
-    print(f"weights: {weights}")
+    processes.print(f"weights: {weights}")
+    processes.end_training()
 
 
 def evaluate_model(options: argparse.Namespace) -> None:

@@ -8,14 +8,15 @@ import os
 import random
 import resource
 import signal
-import socket
-from dataclasses import asdict, replace
-from multiprocessing import get_context
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
+from accelerate import Accelerator
+from processes import alone
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -25,26 +26,23 @@ from common.models.mask_inference import MagnitudeInference, MaskInference
 from common.signal.stft import STFT
 from common.training import (
     STATE,
+    Batches,
     History,
+    Run,
     TrainConfig,
     ValidationLoss,
     fit,
     load_state,
     save_state,
 )
+from common.training.loop import prefetching
 from common.training.objectives import MagnitudeObjective, MaskObjective
+from common.training.run import READ_EVERY
+from common.training.weights import BestWeights
 
 RATE = 1000
 TRANSFORM = STFT(64, 32)
 CONFIG = TrainConfig(steps=20, batch_size=2, warmup=3, validate_every=4, save_every=3, seed=5)
-
-# A clean process that has imported the slow packages once and is forked for every child: no
-# threads of this process are inherited, and each child starts in a fraction of a second. The
-# first optimiser of a process imports torch._dynamo, which takes a second.
-CHILDREN = get_context("forkserver")
-CHILDREN.set_forkserver_preload(
-    ["common.training", "common.models.mask_inference", "torch._dynamo"]
-)
 
 
 def tracks(n_tracks: int = 3, seconds: float = 2.0) -> list[Track]:
@@ -191,6 +189,216 @@ def test_a_loss_that_is_no_number_ends_training(bad: float, tmp_path: Path) -> N
     assert all(x.isfinite().all() for x in saved.values() if x.is_floating_point())
 
 
+def test_the_first_bad_step_is_named_though_losses_are_read_later() -> None:
+    """Step 7 is read with step 19; what follows it has become NaN as well."""
+    objective = MaskObjective(TRANSFORM)
+    calls = []
+
+    def breaks_the_weights(net: nn.Module, mixture: Tensor, sources: Tensor) -> Tensor:
+        calls.append(len(calls))
+        return objective(net, mixture, sources) * (math.nan if calls[-1] >= 7 else 1.0)
+
+    with pytest.raises(FloatingPointError, match="became nan at step 7: lower"):
+        fit(small_net(), breaks_the_weights, excerpts(), replace(CONFIG, steps=40))
+    assert len(calls) == READ_EVERY, "losses are read every so many steps, and no later"
+
+
+def sound_loss_of_a_broken_gradient(last: int):
+    """An objective whose loss is a number but whose gradient at step `last` is NaN."""
+    objective = MaskObjective(TRANSFORM)
+    calls = []
+
+    def measured(net: nn.Module, mixture: Tensor, sources: Tensor) -> Tensor:
+        calls.append(len(calls))
+        loss = objective(net, mixture, sources)
+        # The root has an infinite slope at 0, and infinity times 0 is NaN.
+        return loss + (0 * loss).sqrt() if calls[-1] == last else loss
+
+    return measured
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_weights_that_broke_in_the_last_step_are_neither_returned_nor_saved(
+    saved: bool, tmp_path: Path
+) -> None:
+    objective = sound_loss_of_a_broken_gradient(CONFIG.steps - 1)
+    folder = tmp_path if saved else None
+    with pytest.raises(FloatingPointError, match="weights became NaN or infinite by step 20: low"):
+        fit(small_net(), objective, excerpts(), CONFIG, folder=folder)
+    for x in load_file(tmp_path / STATE).values() if saved else ():
+        assert not x.is_floating_point() or x.isfinite().all()
+
+
+class Filter(nn.Module):
+    """Masks from one frame at a time; no LSTM, which not every CPU computes in bfloat16."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(TRANSFORM.n_bins, 4 * TRANSFORM.n_bins)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        masks = self.linear(magnitude.transpose(-1, -2)).sigmoid()
+        return masks.unflatten(-1, (4, -1)).permute(0, 3, 1, 4, 2)
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt, FloatingPointError])
+def test_a_net_is_itself_again_however_training_ends(
+    error: type[BaseException] | None, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.training.precision.cpu_flags", lambda: "avx512_bf16")
+    objective = MaskObjective(TRANSFORM)
+    wrapped = []
+
+    def stops(net: nn.Module, mixture: Tensor, sources: Tensor) -> Tensor:
+        wrapped.append("forward" in vars(net))
+        if error and len(wrapped) == 3:
+            raise error
+        return objective(net, mixture, sources)
+
+    net = Filter()
+    config = replace(CONFIG, steps=4)
+    if error:
+        with pytest.raises(error):
+            fit(net, stops, excerpts(), config, precision=precision)
+    else:
+        fit(net, stops, excerpts(), config, precision=precision)
+    assert wrapped[0] == (precision == "bf16")
+    assert "forward" not in vars(net) and not hasattr(net, "_original_forward")
+
+
+# --- which weights training ends with -----------------------------------------------------------
+
+
+def test_the_average_is_what_its_formula_says() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    weights, expected = BestWeights(net, 0.8), None
+    for step in range(60):
+        with torch.no_grad():
+            net.weight.fill_(math.sin(step))
+        weights.update(step)
+        kept = min(0.8, step / (step + 10))
+        expected = kept * (expected or 0.0) + (1 - kept) * math.sin(step)
+        assert weights.average["weight"].item() == pytest.approx(expected, abs=1e-5)
+    with weights.averaged():
+        assert net.weight.item() == pytest.approx(expected, abs=1e-5)
+    assert net.weight.item() == pytest.approx(math.sin(59))
+
+
+def test_an_average_changes_what_is_returned_and_not_what_is_learned() -> None:
+    objective = MaskObjective(TRANSFORM)
+    plain, averaged = small_net(), small_net()
+    expected = fit(plain, objective, excerpts(), CONFIG)
+    history = fit(averaged, objective, excerpts(), replace(CONFIG, ema=0.9))
+    assert history.losses == expected.losses
+    parameters = [name for name, _ in plain.named_parameters()]
+    assert sorted(weights_differ(plain, averaged)) == sorted(parameters)
+
+
+class Scripted:
+    """A validation that says what it was told to say, and remembers the net's weights."""
+
+    def __init__(self, losses: list[float]):
+        self.losses, self.seen = list(losses), []
+
+    def __call__(self, net: nn.Module) -> float:
+        self.seen.append({name: x.clone() for name, x in net.state_dict().items()})
+        return self.losses[len(self.seen) - 1]
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([5, 2, 3, 2, 4], 8),
+        ([5, 4, 3, 2, 1], 20),
+        ([1, 2, 3, 4, 5], 4),
+        ([math.nan, 2, 3, 4, 5], 8),
+    ],
+)
+def test_training_ends_with_the_weights_that_validated_best(
+    losses: list[float], best: int, ema: float
+) -> None:
+    net, validate = small_net(), Scripted(losses)
+    config = replace(CONFIG, ema=ema)
+    history = fit(net, MaskObjective(TRANSFORM), excerpts(), config, validate)
+    assert history.best_step == best
+    kept = validate.seen[best // CONFIG.validate_every - 1]
+    assert all(torch.equal(x, kept[name]) for name, x in net.state_dict().items())
+
+
+def test_no_validation_ends_with_the_last_weights() -> None:
+    assert History().best_step is None
+    net, validate = small_net(), Scripted([1, 2, 3, 4, 5])
+    objective = MaskObjective(TRANSFORM)
+    fit(net, objective, excerpts(), CONFIG)
+    fit(small_net(), objective, excerpts(), CONFIG, validate)
+    last = validate.seen[-1]
+    assert all(torch.equal(x, last[name]) for name, x in net.state_dict().items())
+
+
+@pytest.mark.parametrize("stop", [5, 11, 17])
+def test_a_resumed_run_knows_its_average_and_its_best(stop: int, tmp_path: Path) -> None:
+    config = replace(CONFIG, ema=0.9)
+    objective = MaskObjective(TRANSFORM)
+
+    def losing(net: nn.Module) -> float:  # the first validation is the best
+        losing.count += 1
+        return losing.count
+
+    losing.count = 0
+    whole, net = small_net(), small_net()
+    expected = fit(whole, objective, excerpts(), config, losing)
+    losing.count = 0
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, objective, interrupted(stop), config, losing, tmp_path)
+    losing.count = len(load_history(tmp_path)["validation"])
+    net = small_net(seed=7)
+    assert fit(net, objective, excerpts(), config, losing, tmp_path, resume=True) == expected
+    assert expected.best_step == CONFIG.validate_every
+    assert weights_differ(net, whole) == []
+    last = small_net(seed=8)
+    fit(last, objective, excerpts(), config, folder=tmp_path, resume=True)
+    assert weights_differ(last, whole) == [], "the best outlives the end of the run"
+
+
+def load_history(folder: Path) -> dict:
+    with safe_open(folder / STATE, framework="pt") as file:
+        return json.loads(file.metadata()["history"])
+
+
+def test_the_bar_shows_the_loss_and_its_trend() -> None:
+    assert History().trend() == ""
+    assert History([2.0] * 20).trend() == "loss 2"
+    assert History([9.0] * 7 + [2.0] * 20 + [1.5] * 20).trend() == "loss 1.5 (-25.0 %)"
+
+
+def test_new_settings_stay_out_of_old_cards_until_they_are_used() -> None:
+    old = {"steps": 3, "batch_size": 8, "learning_rate": 1e-3, "warmup": 20, "gradient_clip": 1.0}
+    old |= {"validate_every": 100, "save_every": 200, "seed": 0}
+    assert TrainConfig(3).facts() == old
+    assert TrainConfig(3, ema=0.99).facts() == old | {"ema": 0.99}
+
+
+def test_a_gpu_gets_its_batches_ahead_of_time_and_a_cpu_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_cpu = Batches(excerpts(), CONFIG, 3, Accelerator())
+    assert on_cpu.num_workers == 0 and not on_cpu.pin_memory
+
+    class OnGPU:
+        device, num_processes, process_index = torch.device("cuda"), 1, 0
+
+    ahead = prefetching(OnGPU())
+    assert ahead["pin_memory"] and 1 <= ahead["num_workers"] <= 8
+    monkeypatch.setattr("common.training.loop.get_all_start_methods", lambda: ["spawn"])
+    assert prefetching(OnGPU()) == {}
+    del ahead["pin_memory"]  # needs a GPU
+    monkeypatch.setattr("common.training.loop.prefetching", lambda _: ahead)
+    for one, other in zip(on_cpu, Batches(excerpts(), CONFIG, 3, Accelerator()), strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
+
+
 # --- stopping and going on --------------------------------------------------------------------
 
 
@@ -250,14 +458,6 @@ def train_in_child(folder: Path, kill_at: int | None = None, kill_saving: int | 
     fit(small_net(), MaskObjective(TRANSFORM), dataset, CONFIG, folder=folder, resume=True)
 
 
-def run_child(*arguments) -> int:
-    process = CHILDREN.Process(target=train_in_child, args=arguments)
-    process.start()
-    process.join(60)
-    assert process.exitcode is not None, "the child process hangs"
-    return process.exitcode
-
-
 def states_differ(one: Path, other: Path) -> list[str]:
     """Names of everything in two saved states that is not the same bit for bit."""
     a, b = load_file(one / STATE), load_file(other / STATE)
@@ -265,30 +465,28 @@ def states_differ(one: Path, other: Path) -> list[str]:
 
 
 def test_a_run_killed_five_times_ends_with_the_same_weights(tmp_path: Path) -> None:
-    assert run_child(tmp_path / "whole") == 0
+    assert alone(train_in_child, tmp_path / "whole") == 0
     steps = sorted(random.Random(7).sample(range(1, CONFIG.steps), 5))
     for step in steps:
-        assert run_child(tmp_path / "killed", step) == -signal.SIGKILL
-    assert run_child(tmp_path / "killed") == 0
+        assert alone(train_in_child, tmp_path / "killed", step) == -signal.SIGKILL
+    assert alone(train_in_child, tmp_path / "killed") == 0
     assert states_differ(tmp_path / "whole", tmp_path / "killed") == [], f"killed at {steps}"
 
 
 def test_a_run_killed_while_saving_goes_on_from_the_save_before(tmp_path: Path) -> None:
-    assert run_child(tmp_path / "whole") == 0
-    assert run_child(tmp_path / "killed", None, 3) == -signal.SIGKILL
-    net, history = small_net(seed=9), History()
-    optimiser = torch.optim.Adam(net.parameters())
-    step = load_state(tmp_path / "killed", net, optimiser, history)
-    assert step == len(history.losses) == 2 * CONFIG.save_every
-    assert run_child(tmp_path / "killed") == 0
+    assert alone(train_in_child, tmp_path / "whole") == 0
+    assert alone(train_in_child, tmp_path / "killed", None, 3) == -signal.SIGKILL
+    run = Run(small_net(seed=9), CONFIG, Accelerator())
+    step = load_state(tmp_path / "killed", run)
+    assert step == len(run.history.losses) == 2 * CONFIG.save_every
+    assert alone(train_in_child, tmp_path / "killed") == 0
     assert states_differ(tmp_path / "whole", tmp_path / "killed") == []
 
 
 def test_a_full_disk_leaves_the_last_good_state(tmp_path: Path) -> None:
-    net = small_net()
-    optimiser = torch.optim.Adam(net.parameters())
-    history = History(losses=[0.5, 0.4], validation=[(2, 0.3)])
-    save_state(tmp_path, net, optimiser, history)
+    run = Run(small_net(), CONFIG, Accelerator())
+    run.history = History([0.5, 0.4], [(2, 0.3)], [(0, "no")])
+    save_state(tmp_path, run)
     size = (tmp_path / STATE).stat().st_size
 
     # A limit on file size makes the real write fail half-way, as a full disk does; no mount, no
@@ -297,18 +495,18 @@ def test_a_full_disk_leaves_the_last_good_state(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, most))
     try:
         with pytest.raises(OSError, match="too large"):
-            save_state(tmp_path, small_net(seed=1), optimiser, History(losses=[9.0]))
+            save_state(tmp_path, Run(small_net(seed=1), CONFIG, Accelerator()))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
 
     assert [path.name for path in tmp_path.iterdir()] == [STATE], "half-written files remain"
-    loaded, found = small_net(seed=2), History()
-    assert load_state(tmp_path, loaded, torch.optim.Adam(loaded.parameters()), found) == 2
-    assert found == history
-    assert weights_differ(loaded, net) == []
+    loaded = Run(small_net(seed=2), CONFIG, Accelerator())
+    assert load_state(tmp_path, loaded) == 2
+    assert loaded.history == run.history
+    assert weights_differ(loaded.net, run.net) == []
 
 
-# --- wrappers and several processes -----------------------------------------------------------
+# --- wrappers -----------------------------------------------------------
 
 
 class OnlyForward(nn.Module):
@@ -338,73 +536,3 @@ def test_objectives_only_call_the_net(net_class: type[nn.Module], objective) -> 
     assert loss.item() == objective(net, mixture, sources).item()
     loss.backward()
     assert all(weight.grad.isfinite().all() for weight in net.parameters())
-
-
-class FixedNorm(nn.BatchNorm1d):
-    """Batch normalisation that never looks at the batch: its statistics stay as they are."""
-
-    def train(self, mode: bool = True) -> FixedNorm:
-        return super().train(False)
-
-
-def train_as_process(rank: int, port: int, folder: Path, config: TrainConfig) -> None:
-    """One of two processes, told about each other the way `accelerate launch` tells them."""
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE="2",
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-        ACCELERATE_USE_CPU="true",
-    )
-    train_with_fixed_norm(folder / str(rank), config)
-
-
-def train_with_fixed_norm(folder: Path, config: TrainConfig) -> None:
-    torch.set_num_threads(1)
-    net = small_net(dropout=0.0)
-    net.log_magnitude.norm = FixedNorm(TRANSFORM.n_bins)
-    history = fit(net, MaskObjective(TRANSFORM), excerpts(), config, folder=folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "history.json").write_text(json.dumps(asdict(history)), encoding="utf-8")
-
-
-def losses_in(folder: Path) -> Tensor:
-    text = (folder / "history.json").read_text(encoding="utf-8")
-    return torch.tensor(json.loads(text)["losses"], dtype=torch.float64)
-
-
-def test_two_processes_learn_what_one_does_with_twice_the_batch(tmp_path: Path) -> None:
-    """The loss curves agree within 1e-5 of the loss, and the weights within 1e-4.
-
-    They cannot agree bit for bit: two processes average the means of two half batches, one
-    process takes one mean, and float32 sums depend on their order (relative 1e-7 each step).
-    Adam divides by the size of the gradient, which lets that difference grow where a gradient
-    is close to zero, hence the wider tolerance for weights.
-
-    Dropout is off, since each process draws its own; and batch normalisation keeps fixed
-    statistics, since each process would normalise by its own half of the batch (SyncBatchNorm
-    exists on GPUs only). What is compared is therefore data, gradients and updates.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [
-        CHILDREN.Process(target=train_as_process, args=(rank, port, tmp_path, CONFIG))
-        for rank in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0]
-
-    train_with_fixed_norm(tmp_path / "one", replace(CONFIG, batch_size=2 * CONFIG.batch_size))
-    one, first, second = (losses_in(tmp_path / name) for name in ("one", "0", "1"))
-    assert torch.equal(first, second)
-    assert torch.allclose(one, first, rtol=1e-5, atol=0)
-    assert not (tmp_path / "1" / STATE).exists(), "only the main process saves"
-    a, b = load_file(tmp_path / "one" / STATE), load_file(tmp_path / "0" / STATE)
-    for name in a:
-        if name.startswith("net."):
-            assert torch.allclose(a[name], b[name], rtol=0, atol=1e-4), name

@@ -153,7 +153,7 @@ def written(made: Recipe) -> dict:
         "seconds_per_excerpt": made.seconds,
         "n_channels": made.n_channels,
         "augment": asdict(made.augment),
-        "config": asdict(made.config),
+        "config": made.config.facts(),
     }
     return json.loads(json.dumps(facts, default=asdict))
 

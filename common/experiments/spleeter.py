@@ -7,7 +7,6 @@ that was stopped goes on.
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict
 
 from torch import Tensor, nn
 
@@ -104,7 +103,7 @@ def main() -> None:
         tracks=N_TRACKS,
         net=SIZE,
         changes=CHANGES,
-        config=asdict(CONFIG),
+        config=CONFIG.facts(),
         seconds_per_excerpt=SECONDS,
     )
     keys = [{"change": change, "seed": seed} for seed in SEEDS for change in CHANGES]

@@ -215,7 +215,7 @@ def main() -> None:
     about = facts(
         sample_rate=SAMPLE_RATE,
         transform=asdict(TRANSFORM),
-        recipe=asdict(CONFIG) | {"seed": "as in the row"},
+        recipe=CONFIG.facts() | {"seed": "as in the row"},
         seconds_per_excerpt=SECONDS,
         frames_per_patch=[PATCH, MARGIN],
         objective="phase-sensitive error",

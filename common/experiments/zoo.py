@@ -107,7 +107,7 @@ def make_card(name: str, weights: Path, seconds: float) -> dict:
             bound: {"sdr": on_songs["median"]["sdr"], "excerpt_sdr": on_excerpt["sdr"]}
             for bound, (on_songs, on_excerpt) in bounds.items()
         },
-        "recipe": {"name": name, "scale": "zoo", "config": asdict(made.config)},
+        "recipe": {"name": name, "scale": "zoo", "config": made.config.facts()},
         "songs": asdict(made.songs),
         "seconds_per_excerpt": made.seconds,
         "augment": asdict(made.augment),

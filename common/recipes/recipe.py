@@ -27,7 +27,8 @@ class Recipe:
     net: makes an untrained net; objective: what it minimises; separator: wraps it for use;
     seconds, n_channels: length and width of a training excerpt; songs: what it learns from;
     prepare, finish: what the untrained net is told about the excerpts beforehand, and the trained
-    one at the end, if anything.
+    one at the end, if anything; precision: "auto" is bfloat16 on a GPU that computes in it, "bf16"
+    on such a CPU as well, "no" float32 everywhere.
     """
 
     net: Callable[[], nn.Module]
@@ -41,6 +42,7 @@ class Recipe:
     sample_rate: int = SAMPLE_RATE
     prepare: Callable[[nn.Module, Excerpts], None] | None = None
     finish: Callable[[nn.Module, Excerpts], None] | None = None
+    precision: str = "auto"
 
 
 def mask_net(
@@ -55,6 +57,7 @@ def mask_net(
     n_channels: int = 1,
     prepare: Callable[[nn.Module, Excerpts, STFT], None] | None = None,
     finish: Callable[[nn.Module, Excerpts, STFT], None] | None = None,
+    precision: str = "auto",
     **size: object,
 ) -> Recipe:
     """The recipe of a net between a transform and its inverse; `size` goes to the net."""
@@ -69,6 +72,7 @@ def mask_net(
         sample_rate=sample_rate,
         prepare=partial(prepare, stft=stft) if prepare else None,
         finish=partial(finish, stft=stft) if finish else None,
+        precision=precision,
     )
 
 

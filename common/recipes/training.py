@@ -17,6 +17,7 @@ from common.recipes.table import recipe
 from common.support.errors import UsageError
 from common.support.files import check_place, write_json
 from common.training.loop import fit
+from common.training.processes import start_processes
 from common.training.state import STATE
 from common.training.validation import ValidationLoss
 
@@ -31,12 +32,15 @@ def train(
     """Train a model by its recipe, on the embedded songs or on a MUSDB18 folder.
 
     Training state and the finished weights lie in `folder` (default `runs/NAME-SCALE`); returns
-    the path of the weights, which `load` takes. `resume` goes on from an interrupted run.
+    the path of the weights, which `load` takes. `resume` goes on from an interrupted run. Where
+    several processes train together, the main one renders songs, finishes and writes.
     """
+    processes = start_processes()
     made = recipe(name, scale)
     folder = folder or Path("runs") / f"{name}-{scale}"
     claim(folder, description(name, scale), resume)
-    root = root or embedded_songs(replace(made.songs, sample_rate=made.sample_rate), n_test=0)
+    with processes.main_process_first():
+        root = root or embedded_songs(replace(made.songs, sample_rate=made.sample_rate), n_test=0)
     tracks = training_tracks(root, "train", made.sample_rate)
     training = Excerpts(tracks, made.seconds, made.config.seed, made.augment, made.n_channels)
     validate = None
@@ -47,14 +51,18 @@ def train(
     net = made.net()
     if made.prepare:
         made.prepare(net, training)
-    history = fit(net, made.objective, training, made.config, validate, folder, resume)
-    if made.finish:
-        made.finish(net.cpu().eval(), training)
-    write_json(folder / "history.json", asdict(history))
-    if (Path(root) / "set.json").exists():
-        shutil.copy(Path(root) / "set.json", folder / "songs.json")
+    history = fit(
+        net, made.objective, training, made.config, validate, folder, resume, made.precision
+    )
     weights = folder / f"{name}.safetensors"
-    save_checkpoint(weights, net, name, scale)
+    if processes.is_main_process:
+        if made.finish:
+            made.finish(net.cpu().eval(), training)
+        write_json(folder / "history.json", asdict(history))
+        if (Path(root) / "set.json").exists():
+            shutil.copy(Path(root) / "set.json", folder / "songs.json")
+        save_checkpoint(weights, net, name, scale)
+    processes.wait_for_everyone()
     return weights
 
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+TREND_STEPS = 20
+"""The loss in the progress bar is the mean over so many steps."""
+
 
 @dataclass
 class History:
-    """What happened in training: one loss per step, one validation loss now and then."""
+    """What happened in training: one loss per step, one validation loss now and then.
+
+    validation: pairs of step and loss; precision: pairs of the first step and the precision
+    ("no" is float32, "bf16" bfloat16) in which the net computed from there on.
+    """
 
     losses: list[float] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
+    precision: list[tuple[int, str]] = field(default_factory=list)
 
     def record(self, loss: float) -> None:
         """Keep the loss of a step. Raises FloatingPointError where it is NaN or infinite."""
@@ -20,3 +28,20 @@ class History:
                 f"the loss became {loss} at step {len(self.losses)}: lower the learning rate"
             )
         self.losses.append(loss)
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the lowest validation loss, the first of several; None without one."""
+        finite = [(loss, step) for step, loss in self.validation if math.isfinite(loss)]
+        return min(finite)[1] if finite else None
+
+    def trend(self) -> str:
+        """The mean loss of the last steps and its change from the steps before, in one line."""
+        if not self.losses:
+            return ""
+        last, before = self.losses[-TREND_STEPS:], self.losses[-2 * TREND_STEPS : -TREND_STEPS]
+        mean = sum(last) / len(last)
+        text = f"loss {mean:.4g}"
+        if before and (earlier := sum(before) / len(before)):
+            text += f" ({100 * (mean - earlier) / abs(earlier):+.1f} %)"
+        return text

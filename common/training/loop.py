@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from multiprocessing import get_all_start_methods
 from pathlib import Path
 
 import torch
@@ -14,6 +16,8 @@ from tqdm.auto import tqdm
 
 from common.training.config import TrainConfig
 from common.training.history import History
+from common.training.processes import start_processes
+from common.training.run import Run
 from common.training.state import load_state, save_state
 
 
@@ -25,33 +29,31 @@ def fit(
     validate: Callable[[nn.Module], float] | None = None,
     folder: Path | None = None,
     resume: bool = False,
+    precision: str = "auto",
 ) -> History:
     """Train `net` in place, on a laptop, a GPU or in many processes.
 
-    `dataset[i]` is `(mixture (c, t), sources (s, c, t))`. With a `folder`,
-    state is saved there; `resume` goes on as if nothing had happened.
+    `dataset[i]` is `(mixture (c, t), sources (s, c, t))`. With `validate`,
+    `net` ends with the weights that did best. With a `folder`, state is
+    saved there; `resume` goes on as if nothing had happened.
     """
-    precision = "bf16" if torch.cuda.is_available() else "no"
-    accelerator = Accelerator(mixed_precision=precision)
-    set_seed(config.seed)
-    history = History()
-    net.to(accelerator.device).train()
-    optimiser = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
-    start = load_state(folder, net, optimiser, history) if resume else 0
-    model, optimiser = accelerator.prepare(net, optimiser)
+    accelerator = start_processes()
+    set_seed(config.seed, device_specific=True)
+    run = Run(net, config, accelerator)
+    start = load_state(folder, run) if resume else 0
     batches = Batches(dataset, config, start, accelerator)
-    saves = folder and accelerator.is_main_process
-    for step, batch in progress(batches, start, config, accelerator):
-        mixture, sources = (x.to(accelerator.device) for x in batch)
-        loss = objective(model, mixture, sources)
-        update(accelerator, model, optimiser, loss, config, step)
-        history.record(accelerator.reduce(loss.detach(), "mean").item())
-        if validate and config.due(step, config.validate_every):
-            history.validation.append((step + 1, validate(net)))
-        if saves and config.due(step, config.save_every):
-            save_state(folder, net, optimiser, history)
-    accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    return history
+    bar = progress(batches, start, config, accelerator)
+    with run.computing(precision, start) as model:
+        for step, (mixture, sources) in bar:
+            loss = objective(model, mixture, sources)
+            update(accelerator, model, run.optimiser, loss, config, step)
+            run.record(step, loss, bar)
+            if validate and config.due(step, config.validate_every):
+                run.validate(step, validate)
+            if folder and config.due(step, config.save_every):
+                save_state(folder, run)
+    run.finish()
+    return run.history
 
 
 def update(
@@ -91,7 +93,28 @@ class Batches(DataLoader):
             dataset,
             batch_sampler=[range(first, first + size) for first in firsts],
             generator=torch.Generator(),
+            **prefetching(accelerator),
         )
+        self.device = accelerator.device
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        for batch in super().__iter__():
+            yield [x.to(self.device, non_blocking=True) for x in batch]
+
+
+def prefetching(accelerator: Accelerator) -> dict[str, object]:
+    """How a DataLoader works ahead while a GPU computes.
+
+    Other processes prepare the next batches, in pinned memory, from which a GPU copies while it
+    computes. They are forked, so that tracks in memory are shared; where that is impossible, and
+    where the net itself computes on the CPU and keeps its cores busy, there are none. One loader
+    serves the whole run, so they live as long as it.
+    """
+    if accelerator.device.type != "cuda" or "fork" not in get_all_start_methods():
+        return {}
+    n_cores = len(os.sched_getaffinity(0)) // accelerator.num_processes
+    workers = {"num_workers": min(8, max(1, n_cores - 1)), "multiprocessing_context": "fork"}
+    return {"pin_memory": True, **workers}
 
 
 def progress(batches: DataLoader, start: int, config: TrainConfig, accelerator: Accelerator):

@@ -3,54 +3,96 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from common.support.errors import UsageError
 from common.support.files import write_tensors
 from common.training.history import History
+from common.training.run import Run
 
 STATE = "training.safetensors"
-"""File name of the training state: weights, optimiser, generator states, history."""
+"""File name of the state: weights, optimiser, history, generator states of all processes."""
 
 
-def save_state(folder: Path, net: nn.Module, optimiser, history: History) -> None:
-    """Write all that training needs to go on; the old state stands until the new one is whole."""
-    tensors = {f"net.{name}": x for name, x in net.state_dict().items()}
-    for index, moments in optimiser.state_dict()["state"].items():
+def save_state(folder: Path, run: Run) -> None:
+    """Write all that training needs to go on; the old state stands until the new one is whole.
+
+    Every process must call it; the main one writes. Raises FloatingPointError for a loss or a
+    weight that is no number.
+    """
+    run.read_losses()
+    run.check_weights()
+    generators = dict(_generators(run))  # all processes take part
+    if not run.accelerator.is_main_process:
+        return
+    tensors = {f"net.{name}": x for name, x in run.net.state_dict().items()} | generators
+    tensors |= {f"average.{name}": x for name, x in run.weights.average.items()}
+    tensors |= {f"best.{name}": x for name, x in run.weights.best.items()}
+    for index, moments in run.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(x) for name, x in moments.items()}
-    tensors["generator.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["generator.cuda"] = torch.cuda.get_rng_state()
     tensors = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
-    metadata = {"history": json.dumps(asdict(history))}
+    metadata = {"history": json.dumps(asdict(run.history))}
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / STATE, tensors, metadata)
 
 
-def load_state(folder: Path | None, net: nn.Module, optimiser, history: History) -> int:
-    """Bring everything back to where `save_state` left it; returns the step to go on from."""
+def load_state(folder: Path | None, run: Run) -> int:
+    """Bring everything back to where `save_state` left it; returns the step to go on from.
+
+    Raises UsageError where the run had another number of processes.
+    """
     if folder is None or not (folder / STATE).exists():
         return 0
     tensors = load_file(folder / STATE)
-    net.load_state_dict(
-        {k.removeprefix("net."): x for k, x in tensors.items() if k.startswith("net.")}
-    )
+    _restore_generators(tensors, run)
+    run.net.load_state_dict(_below("net", tensors))
+    for name, x in _below("average", tensors).items():
+        run.weights.average[name].copy_(x)
+    device = run.accelerator.device
+    run.weights.best = {name: x.to(device) for name, x in _below("best", tensors).items()}
     moments: dict[int, dict[str, Tensor]] = {}
-    for name, x in tensors.items():
-        if name.startswith("optimiser."):
-            _, index, moment = name.split(".")
-            moments.setdefault(int(index), {})[moment] = x
-    optimiser.load_state_dict(optimiser.state_dict() | {"state": moments})
-    torch.set_rng_state(tensors["generator.cpu"])
-    if "generator.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["generator.cuda"])
+    for name, x in _below("optimiser", tensors).items():
+        index, moment = name.split(".")
+        moments.setdefault(int(index), {})[moment] = x
+    run.optimiser.load_state_dict(run.optimiser.state_dict() | {"state": moments})
     with safe_open(folder / STATE, framework="pt") as file:
         saved = json.loads(file.metadata()["history"])
-    history.losses = saved["losses"]
-    history.validation = [tuple(pair) for pair in saved["validation"]]
-    return len(history.losses)
+    validation = [tuple(pair) for pair in saved["validation"]]
+    precision = [tuple(pair) for pair in saved.get("precision", [])]
+    run.history = History(saved["losses"], validation, precision)
+    return len(run.history.losses)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors whose names begin with `prefix.`, without it."""
+    start = f"{prefix}."
+    return {k.removeprefix(start): x for k, x in tensors.items() if k.startswith(start)}
+
+
+def _generators(run: Run) -> Iterator[tuple[str, Tensor]]:
+    """The states of the random generators, one row per process."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    for name, state in states.items():
+        rows = run.accelerator.gather(state[None].to(run.accelerator.device))
+        yield f"generator.{name}", rows
+
+
+def _restore_generators(tensors: dict[str, Tensor], run: Run) -> None:
+    rank, n_processes = run.accelerator.process_index, run.accelerator.num_processes
+    rows = torch.atleast_2d(tensors["generator.cpu"])
+    if len(rows) != n_processes:
+        raise UsageError(
+            f"this run was started in {len(rows)} process(es) and cannot go on in {n_processes}"
+        )
+    torch.set_rng_state(rows[rank].clone())  # it would read from where the rows begin
+    if "generator.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(torch.atleast_2d(tensors["generator.cuda"])[rank].clone())
