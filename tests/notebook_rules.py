@@ -145,6 +145,8 @@ def forbidden_code(notebook: NotebookNode, setup: str = "") -> Iterator[str]:
         for pattern, what in FORBIDDEN.items():
             if cell.source != setup and re.search(pattern, cell.source, re.M):
                 yield f"cell {number} has {what}"
+        if cell.cell_type == "code" and re.search(r"[\"']\.\./", cell.source):
+            yield f"cell {number} has a path that begins where the reader happens to be"
 
 
 def images(text: str) -> Iterator[tuple[str, str]]:

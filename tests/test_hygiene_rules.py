@@ -64,6 +64,7 @@ BAD_CODE = [
     "try:\n    x\nexcept Exception:\n    pass",
     "try:\n    x\nexcept:\n    pass",
     f"load('{HOME}')",
+    'open("../book/results/unet.json")',
 ]
 
 
@@ -188,6 +189,7 @@ def test_sizes_and_places() -> None:
     assert len(list(file_rules.too_large(many | card))) == 1
     assert len(list(file_rules.too_large({"a.safetensors": mega}))) == 1
     assert list(file_rules.too_large({"tests/reference/a.safetensors": mega})) == []
+    assert list(file_rules.too_large({"book/reference/a.safetensors": mega})) == []
     assert list(file_rules.misplaced(["README.md", "common/a.py", ".ci/run"])) == []
     assert len(list(file_rules.misplaced(["notes.txt", "scripts/a.py"]))) == 2
 

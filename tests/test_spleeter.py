@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,10 +34,11 @@ from common.separation import MaskSeparator
 from common.signal.masks import apply_mask
 from common.signal.stft import STFT
 from common.songs.dataset import GENERATOR_VERSION
+from common.support.book import book_file
 from common.support.errors import UsageError
 from common.training.objectives import PhaseSensitiveObjective
 
-FIXTURE = Path(__file__).parent / "reference" / "spleeter.safetensors"
+FIXTURE = book_file("reference/spleeter.safetensors")
 FAMILIES = ("2stems", "4stems")
 
 

@@ -15,9 +15,10 @@ from common.data.tracks import Track
 from common.evaluation.metrics import sdr
 from common.separation.any_length import separate
 from common.separation.separators import Separator
+from common.support.book import BOOK
 from common.support.files import write_json
 
-RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
+RESULTS = BOOK / "results"
 """Where the book's plots and tables find their numbers."""
 
 

@@ -5,8 +5,9 @@ that has one of them (the versions are named below),
 
     python tests/reference/make_fixtures.py open-unmix
 
-writes tests/reference/NAME.safetensors: the reference's weights, an input and its outputs, all
-small, with the package, its version and the configuration in the file's metadata.
+writes tests/reference/NAME.safetensors (book/reference/spleeter.safetensors, which a chapter reads
+too): the reference's weights, an input and its outputs, all small, with the package, its version
+and the configuration in the file's metadata.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 from safetensors.torch import save_file
 
 HERE = Path(__file__).parent
+BOOK = HERE.parents[1] / "book" / "reference"
 
 
 def open_unmix() -> None:
@@ -61,7 +63,8 @@ def open_unmix() -> None:
         # One target, and what it leaves over as a second source.
         alone = Separator({"vocals": nets["vocals"]}, niter=1, residual=True, **window).eval()
         tensors["alone"] = alone(audio)[:, :1]
-    write("open_unmix", tensors, {"package": "openunmix", "version": version("openunmix")} | sizes)
+    about = {"package": "openunmix", "version": version("openunmix")}
+    write(HERE / "open_unmix.safetensors", tensors, about | sizes)
 
 
 def spleeter() -> None:
@@ -116,13 +119,14 @@ def spleeter() -> None:
         tensors |= {f"{family}.{name}": x.astype(np.float32) for name, x in weights.items()}
     about = {"package": "spleeter", "version": version("spleeter"), "tensorflow": tf.__version__}
     found = {name: torch.from_numpy(np.array(x)) for name, x in tensors.items()}
-    write("spleeter", found, about | {"channels": channels, "n_fft": 256, "hop_length": 64})
+    about |= {"channels": channels, "n_fft": 256, "hop_length": 64}
+    write(BOOK / "spleeter.safetensors", found, about)
 
 
-def write(name: str, tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+def write(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
     """Write one fixture."""
     tensors = {key: x.contiguous().clone() for key, x in tensors.items()}
-    save_file(tensors, HERE / f"{name}.safetensors", {key: str(x) for key, x in about.items()})
+    save_file(tensors, path, {key: str(x) for key, x in about.items()})
 
 
 REFERENCES = {"open-unmix": open_unmix, "spleeter": spleeter}
