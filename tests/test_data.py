@@ -79,13 +79,16 @@ def test_wav_layout(wav_root):
     np.testing.assert_array_equal(track["bass"].T.numpy(), stems(seed=9)[2].astype(np.float32))
     torch.testing.assert_close(track.mixture, track.sources.sum(dim=0), atol=1e-6, rtol=0)
     torch.testing.assert_close(track["accompaniment"], track.mixture - track["vocals"])
+    torch.testing.assert_close(track["no_drums"], track.sources[1:].sum(dim=0))
+    two = Track("two", track.sources[:2], 44100, ("vocals", "accompaniment"))
+    assert torch.equal(two["accompaniment"], two.sources[1])
     assert track.duration == 1.0
 
 
 def test_bench_rate_and_mono(wav_root):
     track = load_tracks(wav_root, "test", n_channels=1)[0]
     assert track.sources.shape == (4, 1, 22050)
-    with pytest.raises(KeyError, match="no source 'piano'"):
+    with pytest.raises(UsageError, match="no source 'piano'"):
         track["piano"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 from types import SimpleNamespace
 
 import matplotlib
@@ -61,11 +62,47 @@ def test_source_colours_stand_out_from_light_and_dark_paper(source: str, paper: 
     assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 3
 
 
+SEEN_BY = {
+    "all cones": np.eye(3),
+    "no red cones": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "no green cones": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+}
+"""What an eye makes of linear RGB: Machado, Oliveira and Fernandes 2009, severity 1."""
+
+
+def lightness_and_hue(colour: str, eye: str) -> np.ndarray:
+    """A colour in CIELAB, in which 2 is a difference one just sees."""
+    rgb = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = to_xyz @ np.clip(SEEN_BY[eye] @ np.array(rgb), 0, 1) / [0.9505, 1, 1.089]
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eye", SEEN_BY)
+def test_colour_blind_readers_can_tell_sources_apart(eye: str) -> None:
+    seen = {name: lightness_and_hue(c, eye) for name, c in plots.SOURCE_COLOURS.items()}
+    apart = {(a, b): np.linalg.norm(seen[a] - seen[b]) for a, b in combinations(seen, 2)}
+    assert min(apart.values()) > 10, min(apart, key=apart.get)
+    sums = [d for pair, d in apart.items() if {"accompaniment", "no_drums"} & set(pair)]
+    assert min(sums) > 20, "a sum stands in one figure with its parts"
+
+
 def test_every_source_has_its_own_colour_and_labels_find_it() -> None:
     assert set(SOURCES) < set(plots.SOURCE_COLOURS)
     assert len(set(plots.SOURCE_COLOURS.values())) == len(plots.SOURCE_COLOURS)
     assert plots.source_colour("Vocals (estimate)") == plots.SOURCE_COLOURS["vocals"]
-    assert plots.source_colour("no_drums") == plots.SOURCE_COLOURS["accompaniment"]
+    assert plots.source_colour("accompaniment") == plots.SOURCE_COLOURS["accompaniment"]
+    assert plots.source_colour("no_drums") == plots.SOURCE_COLOURS["no_drums"]
+    assert plots.source_colour("no_other") == plots.SOURCE_COLOURS["no_drums"]
     assert plots.source_colour("piano") is None
     assert plots.source_colour("another take") is None
 

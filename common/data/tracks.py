@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,22 @@ from pathlib import Path
 from torch import Tensor
 
 from common import SOURCES
+from common.support.errors import UsageError
+
+
+def parts_of(target: str, stems: Sequence[str]) -> list[int]:
+    """Which of a track's stems make up a target, as indices into `stems`.
+
+    A stem is itself; "no_drums" is all but the drums; "accompaniment" is all but the vocals,
+    whatever other targets there are. Raises UsageError for any other name.
+    """
+    if target in stems:
+        return [stems.index(target)]
+    left_out = "vocals" if target == "accompaniment" else target.removeprefix("no_")
+    parts = [i for i, stem in enumerate(stems) if stem != left_out]
+    if left_out == target or left_out not in stems or not parts:
+        raise UsageError(f"no source {target!r} in a track of {', '.join(stems)}")
+    return parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +63,10 @@ class Track:
         """Samples `first` to `first + n_samples` of one source by index, `(c, t)`."""
         return self.sources[source, :, first : first + n_samples]
 
-    def __getitem__(self, source: str) -> Tensor:
-        """One source by name, `(c, t)`; "accompaniment" is everything but the vocals."""
-        if source == "accompaniment":
-            return self.sources.sum(dim=0) - self["vocals"]
-        if source not in self.source_names:
-            raise KeyError(f"no source {source!r}: {self.name} has {', '.join(self.source_names)}")
-        return self.sources[self.source_names.index(source)]
+    def __getitem__(self, target: str) -> Tensor:
+        """One source, or a sum of sources, by name, `(c, t)`: what `parts_of` finds for it."""
+        parts = parts_of(target, self.source_names)
+        return self.sources[parts[0]] if len(parts) == 1 else self.sources[parts].sum(dim=0)
 
     @cached_property
     def notes(self) -> dict[str, list[tuple[float, float]]] | None:

@@ -8,14 +8,14 @@ says so with `oracle = True`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from common import SOURCES
-from common.data.tracks import Track
+from common.data.tracks import Track, parts_of
 from common.signal.masks import (
     apply_mask,
     complex_mask,
@@ -25,7 +25,6 @@ from common.signal.masks import (
     wiener_mask,
 )
 from common.signal.stft import STFT
-from common.support.errors import UsageError
 
 
 class Bound(Protocol):
@@ -39,34 +38,20 @@ class Bound(Protocol):
         """Estimates `(s, c, t)` of a track's sources, in the order of `.sources`."""
 
 
-def parts_of(target: str, stems: Sequence[str], targets: Sequence[str]) -> list[int]:
-    """Which of a track's stems make up a target, as indices into `stems`.
-
-    A stem is itself; "no_drums" is all but the drums; "accompaniment" is what the other targets
-    leave over, and all but the vocals where there is no other. Raises UsageError for any other
-    name.
-    """
-    if target in stems:
-        return [stems.index(target)]
-    left_out = {target.removeprefix("no_")}
-    if target == "accompaniment":
-        left_out = set(targets) - {target} or {"vocals"}
-    parts = [i for i, stem in enumerate(stems) if stem not in left_out]
-    if not left_out <= set(stems) or not parts:
-        raise UsageError(f"no source {target!r} in a track of {', '.join(stems)}")
-    return parts
-
-
 def true_sources(track: Track, sources: Sequence[str]) -> Tensor:
     """What a separator with these sources should give for a track: (s, c, t), by name."""
-    parts = [parts_of(source, track.source_names, sources) for source in sources]
-    return torch.stack([track.sources[part].sum(dim=0) for part in parts])
+    return torch.stack([track[source] for source in sources])
+
+
+def stems_of(track: Track, sources: Sequence[str]) -> list[int]:
+    """The stems of which these sources are made, as indices; one that is in two of them, twice."""
+    return sorted(i for source in sources for i in parts_of(source, track.source_names))
 
 
 def with_the_rest(track: Track, sources: Sequence[str]) -> Tensor:
     """The true sources, and behind them, if some stems belong to none, the sum of those stems."""
     wanted = true_sources(track, sources)
-    used = {i for source in sources for i in parts_of(source, track.source_names, sources)}
+    used = stems_of(track, sources)
     rest = [i for i in range(len(track.source_names)) if i not in used]
     return torch.cat([wanted, track.sources[rest].sum(dim=0)[None]]) if rest else wanted
 
@@ -121,7 +106,8 @@ class MaskBound:
 
     `mask_function` is one of `common.signal.masks`: source spectra (s, c, f, n) → masks of that
     shape.
-    Stems that belong to none of `sources` take part in the competition as one more source.
+    Stems that belong to none of `sources` take part in the competition as one more source. Where a
+    stem belongs to two of them, each competes by itself, with all the rest.
     """
 
     mask_function: Callable[[Tensor], Tensor]
@@ -134,6 +120,10 @@ class MaskBound:
         return self.mask_function.__name__.replace("_", " ")
 
     def estimate(self, track: Track) -> Tensor:
+        used = stems_of(track, self.sources)
+        if len(used) > len(set(used)):
+            alone = (replace(self, sources=(source,)) for source in self.sources)
+            return torch.cat([bound.estimate(track) for bound in alone])
         masks = self.mask_function(self.stft(with_the_rest(track, self.sources)))
         masked = apply_mask(masks[: len(self.sources)], self.stft(track.mixture))
         return self.stft.inverse(masked, track.mixture.shape[-1])

@@ -7,18 +7,11 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from common.data.tracks import Track
+from common.data.tracks import Track, parts_of
 from common.evaluation.bss_eval import bss_eval
 from common.evaluation.metrics import bleeding, high_frequency_error, sdr, si_sdr, tail_error
-from common.evaluation.oracles import (
-    Bound,
-    parts_of,
-    true_sources,
-)
-from common.evaluation.results import (
-    bootstrap_interval,
-    median,
-)
+from common.evaluation.oracles import Bound, stems_of, true_sources
+from common.evaluation.results import bootstrap_interval, median
 from common.separation.any_length import separate
 from common.separation.separators import Separator
 from common.support.errors import UsageError
@@ -100,11 +93,10 @@ def evaluate_track(separator: Separator | Bound, track: Track, bss: bool = False
         else torch.full((len(sources),), torch.nan),
     }
     if bss:
-        measured |= _bss_medians(track, references, estimates)
-    # Bleeding is explained by all that sounds: by the stems, unless an estimate is a sum of them.
-    stems = track.source_names
-    whole = all(len(parts_of(source, stems, sources)) == 1 for source in sources)
-    true, names = (track.sources, stems) if whole else (references, sources)
+        measured |= _bss_medians(track, sources, references, estimates)
+    # Bleeding is explained by all that sounds, once: by the sources, if they are all there is.
+    whole = stems_of(track, sources) == list(range(len(track.source_names)))
+    true, names = (references, sources) if whole else (track.sources, track.source_names)
     found = zip(names, bleeding(true, estimates), strict=True)
     return {
         "name": track.name,
@@ -121,15 +113,26 @@ def _tail_errors(
         return tail_error(references, estimates, track.sample_rate)
     errors = []
     for source, reference, estimate in zip(sources, references, estimates, strict=True):
-        stems = parts_of(source, track.source_names, sources)
+        stems = parts_of(source, track.source_names)
         notes = [note for stem in stems for note in track.notes[track.source_names[stem]]]
         errors.append(tail_error(reference, estimate, track.sample_rate, notes))
     return torch.stack(errors)
 
 
-def _bss_medians(track: Track, references: Tensor, estimates: Tensor) -> dict[str, Tensor]:
-    """BSS Eval v4, medians over windows; a single source is measured against all the rest."""
-    n_sources = len(references)
+def _bss_medians(
+    track: Track, sources: Sequence[str], references: Tensor, estimates: Tensor
+) -> dict[str, Tensor]:
+    """BSS Eval v4, medians over windows.
+
+    A single source is measured against all the rest, and so is each of sources that share stems.
+    """
+    n_sources, used = len(references), stems_of(track, sources)
+    if n_sources > 1 and len(used) > len(set(used)):
+        each = [
+            _bss_medians(track, (source,), references[i : i + 1], estimates[i : i + 1])
+            for i, source in enumerate(sources)
+        ]
+        return {name: torch.cat([values[name] for values in each]) for name in each[0]}
     if n_sources == 1:
         references = torch.cat([references, track.mixture - references])
         estimates = torch.cat([estimates, references[1:]])  # of no account for the first

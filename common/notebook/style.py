@@ -15,10 +15,12 @@ SOURCE_COLOURS = {
     "bass": "#0083C4",
     "other": "#009E73",
     "vocals": "#CC79A7",
-    "accompaniment": "#B88600",
+    "accompaniment": "#A84830",
+    "no_drums": "#7048F0",
 }
 """One colour per source, after Okabe and Ito's set that colour-blind readers can tell apart; blue
-and orange are shifted until every colour reaches 3:1 against white and against the dark theme."""
+and orange are shifted until every colour reaches 3:1 against white and against the dark theme. A
+sum of sources has a colour of its own, so that it can stand in one figure with its parts."""
 
 INK, GRID = "#333333", "#DDDDDD"
 MODEL_COLOURS = ("#0083C4", "#D55E00", "#009E73", "#CC79A7", "#B88600", "#777777")
@@ -27,11 +29,11 @@ MODEL_COLOURS = ("#0083C4", "#D55E00", "#009E73", "#CC79A7", "#B88600", "#777777
 def source_colour(label: str) -> str | None:
     """The colour of the source that a label names, as in "vocals (estimate)"; None for none.
 
-    "no_drums", like everything that lacks one source, is an accompaniment.
+    "no_bass", like everything that lacks one source, has the colour of "no_drums".
     """
     words = re.findall("[a-z]+", label.lower())
     if words[:1] == ["no"]:
-        return SOURCE_COLOURS["accompaniment"]
+        return SOURCE_COLOURS["no_drums"]
     return next((colour for name, colour in SOURCE_COLOURS.items() if name in words), None)
 
 
