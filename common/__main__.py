@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from common import SOURCES
+from common import SAMPLE_RATE, SOURCES
 from common.support.errors import UsageError
+
+if TYPE_CHECKING:
+    from common.data.tracks import Track
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--data", type=Path, metavar="ROOT", help="MUSDB18 folder (embedded songs)"
     )
+    evaluate.add_argument("--max-tracks", type=int, metavar="N", help="only the first N (all)")
+    evaluate.add_argument("--bss", action="store_true", help="BSS Eval v4 as well, as museval does")
+    evaluate.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest")
     evaluate.add_argument("--out", type=Path, metavar="results.json")
     evaluate.set_defaults(run=evaluate_model)
 
@@ -135,8 +143,8 @@ def train_model(options: argparse.Namespace) -> None:
 
 def evaluate_model(options: argparse.Namespace) -> None:
     """`python -m common evaluate`."""
-    from common.data.embedded import embedded_tracks
-    from common.data.musdb_folder import load_tracks
+    import torch
+
     from common.evaluation.per_track import evaluate
     from common.evaluation.results import save_results
     from common.recipes.checkpoints import bound_or_model
@@ -145,17 +153,41 @@ def evaluate_model(options: argparse.Namespace) -> None:
     model = bound_or_model(options.name)
     if options.out:
         check_place(options.out)
-    tracks = load_tracks(options.data, "test") if options.data else embedded_tracks("test")
-    results = evaluate(model, tracks)
-    for source, value in results["median"]["sdr"].items():
-        print(
-            f"{source:14} median SDR {value:6.2f} dB"
-            if value is not None
-            else f"{source:14} silent"
-        )
+    chosen = device(torch, options.device)
+    if isinstance(model, torch.nn.Module):
+        model.to(chosen)
+    rate = getattr(model, "sample_rate", SAMPLE_RATE)
+    results = evaluate(model, test_tracks(options, rate), options.bss)
+    print(f"{len(results['tracks'])} tracks at {rate} Hz, medians over tracks in dB")
+    named = {"sdr": "SDR", "bss_sdr": "BSS Eval v4 SDR"}
+    for source in results["sources"]:
+        values = {
+            name: results["median"][key][source]
+            for key, name in named.items()
+            if key in results["median"]
+        }
+        told = [f"{name} {value:6.2f}" for name, value in values.items() if value is not None]
+        print(f"{source:14}", *told or ["silent"])
     if options.out:
         save_results(results, options.out)
         print(f"results: {options.out}")
+
+
+def test_tracks(options: argparse.Namespace, sample_rate: int) -> Iterator[Track]:
+    """The test tracks that the options ask for, one at a time, at a rate in Hz."""
+    from common.data.embedded import SONG_SETS, embedded_songs
+    from common.data.musdb_folder import iterate_tracks
+    from common.support.scale import scale
+
+    limit = options.max_tracks
+    if limit is not None and limit < 1:
+        raise UsageError(f"--max-tracks is {limit}: ask for at least one track")
+    root = options.data
+    if not root:
+        songs = replace(SONG_SETS[scale()], sample_rate=sample_rate)
+        limit = min(limit or songs.n_test, songs.n_test)
+        root = embedded_songs(songs, n_train=0, n_test=limit)
+    return iterate_tracks(root, "test", sample_rate, limit=limit)
 
 
 def list_models(options: argparse.Namespace) -> None:

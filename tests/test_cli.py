@@ -4,14 +4,22 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
+import museval
 import numpy as np
 import pytest
 import soundfile
 import torch
 from safetensors.torch import load_file
 
+from common import SAMPLE_RATE, SOURCES
 from common.__main__ import main
+from common.classical.hpss import HPSS
+from common.classical.table import METHODS
+from common.data.musdb_folder import load_tracks
+from common.evaluation import BOUNDS
 from common.models.open_unmix import OpenUnmix
 from common.recipes import recipe, save_checkpoint
 
@@ -404,18 +412,70 @@ def test_train_then_separate_then_go_on(tmp_path, capsys):
     assert all(torch.equal(after[name], before[name]) for name in before)
 
 
+def musdb_folder(root: Path, songs: int = 1, seconds: float = 0.75, rate: int = 22050) -> Path:
+    """Songs of noise in MUSDB18-HQ layout."""
+    for song in range(songs):
+        folder = root / "test" / f"Band - Song {song}"
+        folder.mkdir(parents=True)
+        stems = {
+            name: noise(round(seconds * rate), seed=10 * song + i) for i, name in enumerate(SOURCES)
+        }
+        for name, audio in {"mixture": sum(stems.values()), **stems}.items():
+            wav(folder / f"{name}.wav", audio, rate)
+    return root
+
+
+def evaluated(*arguments: object, out: Path) -> dict:
+    assert main(["evaluate", *map(str, arguments), "--out", str(out)]) == 0
+    return json.loads(out.read_text())
+
+
 def test_evaluate_a_bound_on_a_folder(tmp_path, capsys):
-    for name in ("mixture", "drums", "bass", "other", "vocals"):
-        folder = tmp_path / "test" / "Band - Song"
-        folder.mkdir(parents=True, exist_ok=True)
-        seed = len(name)
-        wav(folder / f"{name}.wav", noise(30000, seed=seed))
-    out = tmp_path / "results.json"
-    assert main(["evaluate", "silence", "--data", str(tmp_path), "--out", str(out)]) == 0
-    results = json.loads(out.read_text())
+    root = musdb_folder(tmp_path)
+    results = evaluated("silence", "--data", root, out=tmp_path / "results.json")
     assert results["median"]["sdr"] == dict.fromkeys(("drums", "bass", "other", "vocals"), 0.0)
+    assert results["sample_rate"] == SAMPLE_RATE
+    assert "1 tracks at 22050 Hz" in capsys.readouterr().out
     assert main(["evaluate", "silense", "--data", str(tmp_path)]) == 2
     assert "did you mean silence?" in capsys.readouterr().err
+
+
+def test_evaluate_works_at_the_models_rate_on_as_many_tracks_as_wanted(tmp_path, monkeypatch):
+    model = replace(HPSS(), sample_rate=32000)
+    monkeypatch.setitem(METHODS, "hpss", lambda: model)
+    root = musdb_folder(tmp_path, songs=3)
+    results = evaluated(
+        "hpss", "--data", root, "--max-tracks", 2, "--device", "cpu", out=tmp_path / "r.json"
+    )
+    assert results["sample_rate"] == 32000
+    assert [track["name"] for track in results["tracks"]] == ["Band - Song 0", "Band - Song 1"]
+    embedded = evaluated("hpss", "--max-tracks", 1, out=tmp_path / "e.json")
+    assert embedded["sample_rate"] == 32000 and len(embedded["tracks"]) == 1
+
+
+def test_evaluate_refuses_a_number_of_tracks_or_a_device_that_is_none(tmp_path, capsys):
+    root = musdb_folder(tmp_path)
+    command = ["evaluate", "hpss", "--data", str(root)]
+    assert main([*command, "--max-tracks", "0"]) == 2
+    assert "at least one track" in capsys.readouterr().err
+    assert main([*command, "--device", "mps"]) == 2
+    assert "PyTorch finds no mps here" in capsys.readouterr().err
+
+
+def test_evaluate_with_bss_follows_musevals_protocol(tmp_path, capsys):
+    """Windows of 1 s, one after the other; the median over them, then that over tracks."""
+    root = musdb_folder(tmp_path, songs=3, seconds=3.2, rate=SAMPLE_RATE)
+    results = evaluated("ideal-ratio-mask", "--data", root, "--bss", out=tmp_path / "r.json")
+    tracks = []
+    for track in load_tracks(root, "test"):
+        pair = (track.sources, BOUNDS["ideal-ratio-mask"].estimate(track))
+        audio = (x.transpose(1, 2).double().numpy() for x in pair)
+        ratios = museval.evaluate(*audio, win=SAMPLE_RATE, hop=SAMPLE_RATE)
+        tracks.append([np.nanmedian(ratio, axis=1) for ratio in ratios])
+    for i, name in enumerate(("bss_sdr", "bss_isr", "bss_sir", "bss_sar")):
+        theirs = np.median([track[i] for track in tracks], axis=0)
+        assert list(results["median"][name].values()) == pytest.approx(theirs, abs=1e-3)
+    assert "BSS Eval v4 SDR" in capsys.readouterr().out
 
 
 def test_help_and_usage_in_a_process():

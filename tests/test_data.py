@@ -22,6 +22,7 @@ from common.data import (
 )
 from common.data.musdb_folder import (
     TrackOnDisk,
+    iterate_tracks,
     load_tracks,
     open_database,
 )
@@ -83,6 +84,20 @@ def test_wav_layout(wav_root):
     two = Track("two", track.sources[:2], 44100, ("vocals", "accompaniment"))
     assert torch.equal(two["accompaniment"], two.sources[1])
     assert track.duration == 1.0
+
+
+def test_tracks_are_read_when_they_are_wanted(wav_root, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "common.data.musdb_folder.read_track", lambda entry, *_: read.append(entry.name)
+    )
+    tracks = iterate_tracks(wav_root, "train", limit=3)
+    assert read == []
+    next(tracks)
+    assert len(read) == 1
+    assert len(list(tracks)) == 2
+    with pytest.raises(UsageError, match="no split"):
+        iterate_tracks(wav_root, "trian")
 
 
 def test_bench_rate_and_mono(wav_root):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import weakref
 from dataclasses import replace
 from functools import partial
 
@@ -305,12 +306,28 @@ def test_order_and_choice_of_sources_do_not_matter(sources):
     }
 
 
+def test_one_track_at_a_time_is_in_memory():
+    made = []
+
+    def tracks():
+        for number in range(4):
+            assert [name() for name in made if name() is not None] == []
+            one = song(f"song {number}", seconds=0.2)
+            made.append(weakref.ref(one))
+            yield one
+            del one
+
+    for progress in (False, True):
+        assert len(evaluate(Quarter(), tracks(), progress=progress)["tracks"]) == 4
+
+
 def test_results_of_a_separator_are_complete_json():
     tracks = [song("one", seed=1), song("two", seed=2), song("three", seed=3)]
     results = evaluate(Quarter(), tracks, progress=False)
     assert results == json.loads(json.dumps(results, allow_nan=False))
     assert results["model"] == "Quarter"
     assert results["oracle"] is False
+    assert results["sample_rate"] == RATE
     assert [row["name"] for row in results["tracks"]] == ["one", "two", "three"]
     for track, row in zip(tracks, results["tracks"], strict=True):
         expected = sdr(track.sources, (track.mixture / 4).expand(4, -1, -1))
@@ -365,6 +382,8 @@ def test_broken_estimates_are_refused():
         evaluate(Quarter(("piano",)), [song()], progress=False)
     with pytest.raises(UsageError, match="no tracks"):
         evaluate(Quarter(), [], progress=False)
+    with pytest.raises(ValueError, match="one sample rate"):
+        evaluate(Quarter(), [song(), replace(song(), sample_rate=44100)], progress=False)
 
 
 def test_bounds_rank_as_they_must():

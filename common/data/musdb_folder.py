@@ -6,6 +6,7 @@ The embedded songs look like MUSDB18-HQ. Which tracks serve validation is what `
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -240,8 +241,19 @@ def load_tracks(
     limit: int | None = None,
 ) -> list[Track]:
     """Read the tracks of one split of a folder in MUSDB18 layout into memory, in name order."""
+    return list(iterate_tracks(root, split, sample_rate, n_channels, limit))
+
+
+def iterate_tracks(
+    root: str | Path,
+    split: str,
+    sample_rate: int = SAMPLE_RATE,
+    n_channels: int = 2,
+    limit: int | None = None,
+) -> Iterator[Track]:
+    """Like `load_tracks`, but each track is read when its turn comes, and kept by nobody here."""
     entries = open_database(root, split)[:limit]
-    return [read_track(entry, sample_rate, n_channels) for entry in entries]
+    return (read_track(entry, sample_rate, n_channels) for entry in entries)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -30,25 +31,30 @@ def evaluate(
 
     A separator hears only the mixture; a bound (`oracle = True`) also sees the true sources.
     References are found by name, so `("vocals", "accompaniment")`, `("drums", "no_drums")` and a
-    single source are measured as well as four stems. `bss` adds BSS Eval v4, its medians over 1 s
-    windows. Each track holds {metric: {source: value | None}} in dB, and "bleeding" {true source:
-    {estimate: value | None}}; None where there is nothing to measure, values clipped to ±100 dB.
+    single source are measured as well as four stems. All is measured at the tracks' rate, in Hz,
+    which the result names. `bss` adds BSS Eval v4, its medians over 1 s windows. Each track holds
+    {metric: {source: value | None}} in dB, and "bleeding" {true source: {estimate: value | None}};
+    None where there is nothing to measure, values clipped to ±100 dB.
     Over tracks: "median" and the bootstrap "interval" of it per metric and source, "mean over
     sources" of the medians (None if one is missing), "counted" tracks behind each median, and
     how often each source was "silent". Tails are found by the notes where the track knows them.
-    Raises UsageError for a source that no track has, ValueError
-    for estimates of a wrong shape or with NaN.
+    Tracks may come from a generator: one at a time is held. Raises UsageError for a source that no
+    track has, ValueError for estimates of a wrong shape or with NaN and for mixed sample rates.
     """
     from tqdm import tqdm
 
     sources = tuple(separator.sources)
     name = getattr(separator, "name", type(separator).__name__)
-    rows = [
-        evaluate_track(separator, track, bss)
-        for track in tqdm(tracks, desc=f"evaluate {name}", unit="track", disable=not progress)
-    ]
+    # `map` lets go of a track before it asks for the next: no two of a generator's are in memory.
+    measured = map(partial(evaluate_track, separator, bss=bss), tracks)
+    n = len(tracks) if isinstance(tracks, Sized) else None
+    bar = tqdm(measured, f"evaluate {name}", n, unit="track", disable=not progress)
+    rows = list(bar)
+    rates = {row.pop("sample_rate") for row in rows}
     if not rows:
         raise UsageError("there are no tracks to evaluate on")
+    if len(rates) > 1:
+        raise ValueError(f"the tracks have more than one sample rate: {sorted(rates)} Hz")
     metrics = [key for key in rows[0] if key not in ("name", "bleeding")]
     values = {m: {s: [row[m][s] for row in rows] for s in sources} for m in metrics}
     medians = {m: {s: median(values[m][s]) for s in sources} for m in metrics}
@@ -56,6 +62,7 @@ def evaluate(
         "model": name,
         "oracle": getattr(separator, "oracle", False),
         "sources": list(sources),
+        "sample_rate": rates.pop(),
         "tracks": rows,
         "median": medians,
         "mean over sources": {m: _strict_mean(medians[m].values()) for m in metrics},
@@ -100,6 +107,7 @@ def evaluate_track(separator: Separator | Bound, track: Track, bss: bool = False
     found = zip(names, bleeding(true, estimates), strict=True)
     return {
         "name": track.name,
+        "sample_rate": rate,
         **{metric: _by_source(sources, values) for metric, values in measured.items()},
         "bleeding": {source: _by_source(sources, row) for source, row in found},
     }
