@@ -1,4 +1,4 @@
-"""Deep clustering: both losses by their definitions, k-means, and who is who through a track."""
+"""Deep clustering: both losses by their definitions, and who is who through a track."""
 
 from functools import partial
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from sklearn.cluster import KMeans
 from torch import nn
 
 from common.models.deep_clustering import DeepClustering, EmbeddingHead
@@ -16,10 +15,10 @@ from common.separation.clustering import (
     ClusteringSeparator,
     class_centroids,
     cluster_masks,
-    kmeans,
     loud_points,
     store_centroids,
 )
+from common.signal.k_means import k_means
 from common.signal.masks import bin_weights, owned_bins
 from common.signal.stft import STFT
 from common.training import losses
@@ -210,47 +209,6 @@ def test_nussl_whitens_less_and_counts_the_sources_in():
 
 
 # --- k-means and masks
-
-
-def cloud(n=300, d=4, k=3, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    middles = 3 * torch.randn(k, d, generator=generator)
-    points = middles.repeat(n // k, 1) + torch.randn(n, d, generator=generator)
-    start = middles + torch.randn(k, d, generator=generator)
-    return points, torch.rand(n, generator=generator), start
-
-
-@pytest.mark.parametrize("n_iter", [1, 3, 50])
-def test_kmeans_is_the_libraries(n_iter):
-    points, weights, start = cloud()
-    theirs = KMeans(3, init=start.numpy(), n_init=1, max_iter=n_iter, tol=0, algorithm="lloyd")
-    theirs.fit(points.numpy(), sample_weight=weights.numpy())
-    ours = kmeans(points, weights, start, n_iter)
-    np.testing.assert_allclose(ours, theirs.cluster_centers_, atol=1e-5)
-    unweighted = kmeans(points, torch.ones(300), start, n_iter)
-    assert (unweighted - ours).abs().max() > 1e-3
-
-
-def test_a_lonely_centroid_and_silence_stay_where_they_are():
-    points, weights, start = cloud()
-    start = torch.cat([start, torch.full((1, 4), 99.0)])
-    assert (kmeans(points, weights, start)[3] == 99).all()
-    assert (kmeans(points, 0 * weights, start) == start).all()
-    assert (kmeans(points[:0], weights[:0], start) == start).all()
-    assert (kmeans(points, weights, start, n_iter=0) == start).all()
-
-
-def test_the_pull_of_the_starting_points():
-    """One step by hand; none of it at 0, and hardly any motion when it is strong."""
-    points = torch.tensor([[1.0], [3.0], [10.0]])
-    weights, start = torch.tensor([1.0, 2.0, 1.0]), torch.tensor([[0.0], [8.0], [-50.0]])
-    moved = kmeans(points, weights, start, n_iter=1, pull=0.5)
-    torch.testing.assert_close(moved, torch.tensor([[7 / 5], [(10 + 16) / 3], [-50.0]]))
-    assert (kmeans(points, weights, start, pull=1e6) - start).abs().max() < 1e-4
-    assert torch.equal(kmeans(points, 0 * weights, start, pull=0.5), start)
-    # It does not matter whether a recording is loud.
-    louder = kmeans(points, 7 * weights, start, pull=0.5)
-    torch.testing.assert_close(louder, kmeans(points, weights, start, pull=0.5))
 
 
 def test_masks_share_out_every_bin():
@@ -541,7 +499,7 @@ def count_beside_the_largest(places, weights, least):
         ("spherical_kmeans", partial(on_the_sphere, weigh=False)),
         ("spherical_kmeans", partial(on_the_sphere, project=False)),
         ("spherical_kmeans", partial(on_the_sphere, stay=False)),
-        ("spherical_kmeans", kmeans),
+        ("spherical_kmeans", k_means),
         ("count_sources", partial(count, shares=False)),
         ("count_sources", partial(count, weigh=False)),
         ("count_sources", count_beside_the_largest),

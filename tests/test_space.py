@@ -8,7 +8,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from sklearn.cluster import KMeans
 
 from common import SAMPLE_RATE, checks
 from common.classical.duet import (
@@ -40,7 +39,6 @@ from common.classical.projet import (
 )
 from common.classical.spatial_clustering import (
     cluster_places,
-    k_means,
     points_on_sphere,
     spread_out,
 )
@@ -359,17 +357,11 @@ def test_points_lie_on_a_sphere_and_say_place_and_phase():
     assert points_on_sphere(torch.zeros(2, 4, 3, dtype=torch.complex64)).abs().max() == 0
 
 
-def test_k_means_is_scikit_learns():
-    points = torch.cat(
-        [0.3 * noise(300, 3, seed=i) + 2 * noise(1, 3, seed=9 + i) for i in range(3)]
-    )
-    weights = torch.rand(900, generator=torch.Generator().manual_seed(0))
-    start = points[[0, 5, 700]]
-    nearest, centres = k_means(points, weights, start)
-    theirs = KMeans(3, init=start.numpy(), n_init=1, tol=0).fit(points, sample_weight=weights)
-    np.testing.assert_array_equal(nearest, theirs.labels_)
-    np.testing.assert_allclose(centres, theirs.cluster_centers_, atol=1e-4)
-    assert len(spread_out(points, weights, 3).unique(dim=0)) == 3
+def test_k_means_starts_from_points_that_differ():
+    points = noise(900, 3)
+    start = spread_out(points, torch.ones(900), 3)
+    assert len(start.unique(dim=0)) == 3
+    assert (torch.cdist(start, points).amin(dim=1) == 0).all()
 
 
 def test_clusters_are_places():

@@ -6,6 +6,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from common.signal.k_means import k_means
+
 EPSILON = 1e-10
 """Keeps a division by the energy of silence at zero instead of NaN."""
 
@@ -44,27 +46,6 @@ def spread_out(
     return centres
 
 
-def k_means(
-    points: Tensor, weights: Tensor, centres: Tensor, n_iter: int = 50
-) -> tuple[Tensor, Tensor]:
-    """Move each centre to the mean of the points that are nearest to it.
-
-    points: (p, d), weights: (p,), centres: (k, d), where to start → the centre
-    that is nearest to each point (p,), and the centres. A centre to which no
-    weight is near stays where it is. Lloyd 1982.
-    """
-    for _ in range(n_iter):
-        nearest = torch.cdist(points, centres).argmin(dim=1)
-        mine = torch.zeros(len(centres), len(points))
-        mine[nearest, torch.arange(len(points))] = weights
-        total = mine.sum(dim=1, keepdim=True)
-        moved = torch.where(total > 0, mine @ points / total, centres)
-        if torch.allclose(moved, centres, atol=1e-6):
-            break
-        centres = moved
-    return nearest, centres
-
-
 def cluster_places(spectrum: Tensor, n_places: int, seed: int = 0) -> Tensor:
     """Masks of zeros and ones from k-means: (2, f, n) → (s, f, n).
 
@@ -74,7 +55,8 @@ def cluster_places(spectrum: Tensor, n_places: int, seed: int = 0) -> Tensor:
     points = points_on_sphere(spectrum).flatten(1).T
     weights = spectrum.abs().square().sum(dim=0).flatten() + EPSILON
     start = spread_out(points, weights, n_places, seed)
-    nearest, _ = k_means(points, weights, start)
+    centroids = k_means(points, weights, start, n_iter=50)
+    nearest = torch.cdist(points, centroids).argmin(dim=1)
     masks = torch.stack([(nearest == i).float() for i in range(n_places)])
     order = (masks @ weights).argsort(descending=True)
     return masks[order].reshape(n_places, n_bins, n_frames)

@@ -23,10 +23,10 @@ from common.recipes.recipe import BENCH_STFT
 from common.separation.clustering import (
     N_POINTS,
     cluster_masks,
-    kmeans,
     loud_points,
     store_centroids,
 )
+from common.signal.k_means import k_means
 from common.signal.masks import apply_mask
 from common.training.config import TrainConfig
 from common.training.losses import affinity_loss, whitened_kmeans_loss
@@ -57,7 +57,7 @@ def judge(net: DeepClustering, songs: list[Track]) -> dict[str, list[float]]:
         places = net(spectrum.abs())
         loud = loud_points(places, spectrum.abs(), N_POINTS)
         for name, pull in PULLS.items():
-            centroids = kmeans(*loud, net.centroids, pull=pull)
+            centroids = k_means(*loud, net.centroids, pull=pull)
             row = []
             for hardness in HARDNESSES:
                 masked = apply_mask(cluster_masks(places, centroids, hardness), spectrum)[0]

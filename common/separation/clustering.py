@@ -8,39 +8,15 @@ from copy import copy
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import Dataset
 
 from common.separation.separators import MaskSeparator
+from common.signal.k_means import k_means
 from common.signal.masks import apply_mask, bin_weights, owned_bins
 from common.signal.stft import STFT
 
 N_POINTS = 5000
 """How many bins of each segment k-means looks at."""
-
-
-def kmeans(
-    points: Tensor,
-    weights: Tensor,
-    centroids: Tensor,
-    n_iter: int = 10,
-    pull: float = 0.0,
-) -> Tensor:
-    """Move each centroid to the middle of the points that are nearest to it.
-
-    points: (i, d), weights: (i,), centroids: (k, d) → (k, d). A centroid that
-    no point is nearest to stays where it is. Lloyd 1982. pull: how much every
-    centroid's own starting point counts in its middle, as a part of the weight
-    of all points; 0 forgets where it came from.
-    """
-    start, held = centroids, pull * weights.sum()
-    for _ in range(n_iter):
-        nearest = torch.cdist(points, centroids).argmin(dim=-1)
-        owned = functional.one_hot(nearest, len(centroids)) * weights[:, None]
-        total = owned.sum(dim=0)[:, None] + held
-        middles = (owned.mT @ points + held * start) / total.clamp(min=1e-12)
-        centroids = torch.where(total > 0, middles, centroids)
-    return centroids
 
 
 def cluster_masks(
@@ -106,7 +82,7 @@ class ClusteringSeparator(MaskSeparator):
     mixture: (b, c, t) → stems: (b, s, c, t). k-means starts from the net's
     `centroids`, so that cluster s is source s; after `listen` one clustering
     serves a whole recording, so that it stays so.
-    hardness: see `cluster_masks`; pull: see `kmeans`.
+    hardness: see `cluster_masks`; pull: see `k_means`.
     """
 
     def __init__(self, *settings, hardness=3.0, pull=0.5, **more):
@@ -124,7 +100,7 @@ class ClusteringSeparator(MaskSeparator):
         points, weights = map(torch.cat, zip(*loud, strict=True))
         start = self.net.centroids
         heard = copy(self)
-        heard.found = kmeans(points, weights, start, pull=self.pull)
+        heard.found = k_means(points, weights, start, pull=self.pull)
         return heard
 
     @torch.inference_mode()
