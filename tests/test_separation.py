@@ -1,6 +1,7 @@
 """Separators take recordings of any length, rate and channel count, and give back the same."""
 
 import subprocess
+import weakref
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from common.models.mask_inference import MaskInference
-from common.separation import MaskSeparator, TwoStems, separate, separate_file
+from common.separation import MaskSeparator, TwoStems, any_length, separate, separate_file
 from common.separation.any_length import with_enough_memory
 from common.separation.overlap_add import Plan, segments
 from common.signal.stft import STFT
@@ -172,6 +173,53 @@ def test_a_full_gpu_means_shorter_segments_then_the_cpu():
     assert with_enough_memory(Shares(1.0, segment=8.0), attempt, said.append) == "done"
     assert tried == [8.0, 4.0, 2.0, 8.0]
     assert len(said) == 4 and "CPU" in said[-1]
+
+
+MPS_FULL = "MPS backend out of memory (MPS allocated: 8.90 GB, max allowed: 9.07 GB). Tried to"
+
+
+def test_a_full_mac_means_shorter_segments_too_and_is_emptied_of_what_was_tried(monkeypatch):
+    """MPS says so in a RuntimeError, whose traceback keeps the tensors of the failed try."""
+    said, tried, alive = [], [], []
+    monkeypatch.setattr(any_length, "device_of", lambda separator: torch.device("mps"))
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: alive.append(tensors[-1]()))
+    tensors = []
+
+    def attempt(segment, device):
+        tried.append((segment, device.type))
+        if device.type == "mps":
+            held = torch.zeros(10)
+            tensors.append(weakref.ref(held))
+            raise RuntimeError(MPS_FULL)
+        return "done"
+
+    assert with_enough_memory(Shares(1.0, segment=8.0), attempt, said.append) == "done"
+    assert tried == [(8.0, "mps"), (4.0, "mps"), (2.0, "mps"), (8.0, "cpu")]
+    assert alive == [None] * 3
+    assert len(said) == 4 and "memory of mps" in said[0]
+
+
+def test_cuda_is_emptied_after_the_failed_try_has_let_go(monkeypatch):
+    alive, tensors = [], []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive.append(tensors[-1]()))
+
+    def attempt(segment, device):
+        if not tensors:
+            held = torch.zeros(10)
+            tensors.append(weakref.ref(held))
+            raise torch.cuda.OutOfMemoryError("full")
+        return "done"
+
+    assert with_enough_memory(Shares(1.0), attempt, print) == "done"
+    assert alive == [None]
+
+
+def test_other_errors_are_not_taken_for_a_full_memory():
+    def attempt(segment, device):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        with_enough_memory(Shares(1.0), attempt, print)
 
 
 @pytest.mark.parametrize("name", ["song.wav", "Für Élise – 2. Satz.flac", "a b .ogg"])
