@@ -12,6 +12,7 @@ from torch import nn
 from common.models.mask_inference import MaskInference
 from common.separation import MaskSeparator, TwoStems, any_length, separate, separate_file
 from common.separation.any_length import with_enough_memory
+from common.separation.consistency import Consistent, share_equally
 from common.separation.overlap_add import Plan, segments
 from common.signal.stft import STFT
 from common.support.errors import UsageError
@@ -152,6 +153,49 @@ def test_two_stems_add_up_and_are_named():
     torch.testing.assert_close(two(mixture).sum(dim=1), mixture)
     with pytest.raises(UsageError, match="gives a, b"):
         TwoStems(Shares(0.3, 0.7), "z")
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+def test_consistent_stems_add_up_at_any_rate(rate):
+    """Far nearer than the 20 dB under the mixture that independent masks leave over."""
+    mixture = music(2, 2 * rate, rate)
+    lacking = mixture - separate(Consistent(Shares(0.2, 0.5)), mixture, rate).sum(dim=0)
+    inner = slice(500, -500)  # resampling rings at the outer ends of a recording
+    level = lacking[..., inner].square().mean() / mixture[..., inner].square().mean()
+    assert 10 * torch.log10(level) < -60
+    lacking = mixture - separate(Shares(0.2, 0.5), mixture, rate).sum(dim=0)
+    assert lacking.square().mean() > 0.05 * mixture.square().mean()
+
+
+def test_sharing_what_is_lacking_makes_no_error_larger():
+    """Adding up is one linear equation, and the true stems fulfil it, too."""
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randn(3, 4, 2, 1000, generator=generator)
+    estimates = true + 0.3 * torch.randn(true.shape, generator=generator)
+    shared = share_equally(estimates, true.sum(dim=1))
+    torch.testing.assert_close(shared.sum(dim=1), true.sum(dim=1))
+    assert (shared - true).square().sum() < 0.8 * (estimates - true).square().sum()
+    added_up = share_equally(true, true.sum(dim=1))
+    torch.testing.assert_close(added_up, true)
+
+
+def test_a_consistent_separator_listens_where_its_own_does():
+    class Listening(Shares):
+        def listen(self, segments):
+            return Shares(*[len(list(segments)) / 10] * 2)
+
+    segments = iter([torch.zeros(1, 2, 5)] * 3)
+    heard = Consistent(Listening(0.0, 0.0)).listen(segments)
+    assert heard.separator.shares == (0.3, 0.3)
+    deaf = Consistent(Shares(0.5, 0.5))
+    assert deaf.listen(iter([])) is deaf
+
+
+def test_only_all_sources_together_can_add_up():
+    alone = Shares(1.0)
+    alone.sources = ("vocals",)
+    with pytest.raises(UsageError, match="vocals alone cannot add up"):
+        Consistent(alone)
 
 
 def test_nan_is_refused():
