@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import SAMPLE_RATE, SOURCES
+from common import DEFAULT_MODEL, SAMPLE_RATE, SOURCES, WHY_DEFAULT
 from common.support.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,10 +34,20 @@ def parser() -> argparse.ArgumentParser:
 
     separate = commands.add_parser("separate", help="separate audio files into stems")
     separate.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    separate.add_argument("--model", default="mask-inference", metavar="NAME")
+    separate.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME",
+        help=f"see `models`; by default {DEFAULT_MODEL}: {WHY_DEFAULT}",
+    )
     separate.add_argument("--weights", type=Path, metavar="PATH", help="published weights")
     separate.add_argument("--out", type=Path, required=True, metavar="DIR")
     separate.add_argument("--two-stems", metavar="SOURCE", help="this source, and all the rest")
+    separate.add_argument(
+        "--mixture-consistency",
+        action=argparse.BooleanOptionalAction,
+        help="share what the stems lack of the mixture among them (default: for the book's nets)",
+    )
     separate.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest")
     separate.set_defaults(run=separate_files)
 
@@ -88,14 +98,21 @@ def separate_files(options: argparse.Namespace) -> None:
     """`python -m common separate`."""
     import torch
 
+    from common.classical.table import METHODS
     from common.official import load_official
     from common.recipes.checkpoints import load
     from common.separation.any_length import separate_file
+    from common.separation.consistency import Consistent
     from common.separation.separators import TwoStems
     from common.signal.audio_files import check_stems
 
     given = options.weights
     separator = load_official(options.model, given) if given else load(options.model)
+    consistent = options.mixture_consistency
+    if consistent is None:  # others' nets and methods stay as they are; two stems add up anyway
+        consistent = not (given or options.model in METHODS or options.two_stems)
+    if consistent:
+        separator = Consistent(separator)
     if options.two_stems:
         separator = TwoStems(separator, options.two_stems)
     chosen = device(torch, options.device)
@@ -206,6 +223,7 @@ def list_models(options: argparse.Namespace) -> None:
         learnt = "none" if dictionaries is None else f"{dictionaries.numel():,}"
         gives = f"{', '.join(method.sources)}; at most {method.segment:g} s at once"
         print(f"{name:20} {learnt:>12}  {gives}")
+    print(f"`separate` takes {DEFAULT_MODEL} by default: {WHY_DEFAULT}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,8 +14,8 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from common import SAMPLE_RATE, SOURCES
-from common.__main__ import main
+from common import DEFAULT_MODEL, SAMPLE_RATE, SOURCES, WHY_DEFAULT
+from common.__main__ import main, parser
 from common.classical.hpss import HPSS
 from common.classical.table import METHODS
 from common.data.musdb_folder import load_tracks
@@ -96,6 +96,33 @@ def test_two_stems(separate, tmp_path):
     assert left == ["song", "song/accompaniment.wav", "song/vocals.wav"]
     total = sum(soundfile.read(tmp_path / "out" / name)[0] for name in left[1:])
     np.testing.assert_allclose(total, soundfile.read(path)[0], atol=1e-3)
+
+
+def missing_from_the_sum(folder, path):
+    """What a folder's stems lack of the file, in dB relative to it."""
+    audio = soundfile.read(path)[0]
+    lacking = audio - sum(soundfile.read(stem)[0] for stem in folder.iterdir())
+    return 10 * np.log10(np.square(lacking).sum() / np.square(audio).sum() + 1e-20)
+
+
+def test_stems_of_the_books_nets_add_up_unless_told_otherwise(separate, tmp_path):
+    path = wav(tmp_path / "song.wav", noise(22050), subtype="FLOAT")
+    assert separate(path)[0] == 0
+    assert separate(path, out=tmp_path / "raw", more=["--no-mixture-consistency"])[0] == 0
+    assert missing_from_the_sum(tmp_path / "out" / "song", path) < -100
+    assert missing_from_the_sum(tmp_path / "raw" / "song", path) > -40
+
+
+def test_the_default_model_is_named_with_its_reason(capsys):
+    assert main(["models"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert f"{DEFAULT_MODEL} by default: {WHY_DEFAULT}" in last
+    with pytest.raises(SystemExit):
+        main(["separate", "--help"])
+    assert f"{DEFAULT_MODEL}: {WHY_DEFAULT}" in " ".join(capsys.readouterr().out.split())
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"`{DEFAULT_MODEL}`" in readme
+    assert parser().parse_args(["separate", "x", "--out", "o"]).model == DEFAULT_MODEL
 
 
 def bad_files(folder):

@@ -13,6 +13,7 @@ from common.data import real_excerpt
 from common.evaluation import evaluate_track
 from common.experiments import (
     ablations,
+    consistency,
     mono_vs_stereo,
     nmf,
     zoo,
@@ -20,7 +21,7 @@ from common.experiments import (
 from common.experiments.resumable import RESULTS, run_rows
 from common.experiments.song_variety import SEEDS, STEPS, varieties
 from common.experiments.zoo import stopwatch
-from common.recipes import card
+from common.recipes import card, trained_models
 from common.songs.dataset import GENERATOR_VERSION
 from common.songs.writing.score import Variety
 from common.support.files import write_json, write_whole
@@ -174,6 +175,31 @@ def test_mono_and_stereo_nets_are_todays_and_one_is_the_checkpoint():
         mono_vs_stereo.with_channels(1).separator(mono_vs_stereo.with_channels(1).net()).eval()
     )
     assert separator(0.1 * torch.randn(1, 2, 44100)).shape == (1, 4, 2, 44100)
+
+
+def consistency_rows():
+    found = json.loads((RESULTS / "consistency.json").read_text(encoding="utf-8"))
+    assert found["about"] | {"hardware": None} == consistency.about() | {"hardware": None}
+    assert [row["model"] for row in found["rows"]] == trained_models()
+    return found["rows"]
+
+
+def test_stems_that_add_up_cost_no_sdr():
+    """The reason why `separate` shares what is lacking equally: a hundredth of a dB is nothing."""
+    for row in consistency_rows():
+        before = consistency.mean_over_stems(row)
+        assert consistency.mean_over_stems(row, "equally") > before - 0.01
+        assert consistency.mean_over_stems(row, "by power") < before + 0.01
+        assert row["lacking_db"]["equally"] < -100
+
+
+@pytest.mark.parametrize("share", consistency.WAYS.values(), ids=consistency.WAYS)
+def test_every_way_to_share_keeps_stems_that_add_up(share):
+    stems = torch.randn(1, 4, 2, 5000)
+    torch.testing.assert_close(share(stems, stems.sum(dim=1)), stems, atol=1e-5, rtol=0)
+    if share is not consistency.WAYS["as they are"]:
+        shared = share(0.3 * stems, stems.sum(dim=1))
+        torch.testing.assert_close(shared.sum(dim=1), stems.sum(dim=1), atol=1e-5, rtol=0)
 
 
 def test_a_card_is_timed_again_and_nothing_else_in_it_changes(tmp_path, monkeypatch):

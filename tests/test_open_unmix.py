@@ -30,7 +30,7 @@ from common.models.unet import PerSource
 from common.separation import WienerSeparator
 from common.signal.masks import apply_mask, wiener_mask
 from common.signal.stft import STFT
-from common.signal.wiener import expectation_maximization, wiener_filter
+from common.signal.wiener import expectation_maximization, solve_hermitian, wiener_filter
 from common.songs.dataset import GENERATOR_VERSION
 
 FIXTURE = Path(__file__).parent / "reference" / "open_unmix.safetensors"
@@ -154,6 +154,45 @@ def test_equal_channels_are_filtered_like_one(loudness):
     assert error < 2e-3 * alone.abs().max()
     filtered = wiener_filter(one.abs().expand(-1, 2, -1, -1), sources.sum(dim=0))
     assert filtered.isfinite().all()
+
+
+def covariances(n_channels, floor, generator):
+    """Hermitian matrices (c, c, f, n) of few points and a little noise, and right-hand sides."""
+    places = torch.randn(2, n_channels, 9, 50, dtype=torch.complex128, generator=generator)
+    matrix = torch.einsum("sifn,sjfn->ijfn", places, places.conj())
+    if n_channels > 1:
+        matrix[..., :25] = torch.einsum("ifn,jfn->ijfn", places[0], places[0].conj())[..., :25]
+    matrix = matrix + floor * torch.eye(n_channels).to(matrix)[..., None, None]
+    return matrix, torch.einsum("ijfn,jfn->ifn", matrix, places[1])
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3])
+@pytest.mark.parametrize("floor", [1.0, 1e-3, 1e-5])
+def test_elimination_is_as_exact_as_linalg_solve(n_channels, floor):
+    """Also where one source sounds alone, and only the floor keeps the matrix invertible."""
+    matrix, right = covariances(n_channels, floor, torch.Generator().manual_seed(0))
+    columns = right.movedim(0, -1)[..., None]
+    true = torch.linalg.solve(matrix.permute(2, 3, 0, 1), columns)[..., 0].movedim(-1, 0)
+    small = matrix.to(torch.complex64)
+    library = torch.linalg.solve(small.permute(2, 3, 0, 1), columns.to(torch.complex64))
+    allowed = (library[..., 0].movedim(-1, 0) - true).abs().square().mean().sqrt()
+    error = (solve_hermitian(small, right.to(torch.complex64)) - true).abs().square().mean().sqrt()
+    assert error < 2 * allowed + 1e-6 * true.abs().mean()
+    torch.testing.assert_close(solve_hermitian(matrix, right), true, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3])
+def test_the_filter_works_where_complex_solvers_are_missing(monkeypatch, n_channels):
+    """As on Macs, whose GPU has no complex `torch.linalg.solve` or `inv`."""
+
+    def missing(*args, **kwargs):
+        raise NotImplementedError("not implemented for MPS with complex input")
+
+    for name in ("solve", "inv", "cholesky", "lu_factor", "eigh"):
+        monkeypatch.setattr(torch.linalg, name, missing)
+    mixture = torch.randn(n_channels, 9, 12, dtype=torch.complex64)
+    filtered = wiener_filter(torch.rand(2, n_channels, 9, 12), mixture)
+    assert filtered.shape == (2, n_channels, 9, 12) and filtered.isfinite().all()
 
 
 def test_blocks_are_filtered_by_themselves():

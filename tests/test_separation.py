@@ -1,6 +1,7 @@
 """Separators take recordings of any length, rate and channel count, and give back the same."""
 
 import subprocess
+import weakref
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ import torch
 from torch import nn
 
 from common.models.mask_inference import MaskInference
-from common.separation import MaskSeparator, TwoStems, separate, separate_file
+from common.separation import MaskSeparator, TwoStems, any_length, separate, separate_file
 from common.separation.any_length import with_enough_memory
+from common.separation.consistency import Consistent, share_equally
 from common.separation.overlap_add import Plan, segments
 from common.signal.stft import STFT
 from common.support.errors import UsageError
@@ -153,6 +155,49 @@ def test_two_stems_add_up_and_are_named():
         TwoStems(Shares(0.3, 0.7), "z")
 
 
+@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+def test_consistent_stems_add_up_at_any_rate(rate):
+    """Far nearer than the 20 dB under the mixture that independent masks leave over."""
+    mixture = music(2, 2 * rate, rate)
+    lacking = mixture - separate(Consistent(Shares(0.2, 0.5)), mixture, rate).sum(dim=0)
+    inner = slice(500, -500)  # resampling rings at the outer ends of a recording
+    level = lacking[..., inner].square().mean() / mixture[..., inner].square().mean()
+    assert 10 * torch.log10(level) < -60
+    lacking = mixture - separate(Shares(0.2, 0.5), mixture, rate).sum(dim=0)
+    assert lacking.square().mean() > 0.05 * mixture.square().mean()
+
+
+def test_sharing_what_is_lacking_makes_no_error_larger():
+    """Adding up is one linear equation, and the true stems fulfil it, too."""
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randn(3, 4, 2, 1000, generator=generator)
+    estimates = true + 0.3 * torch.randn(true.shape, generator=generator)
+    shared = share_equally(estimates, true.sum(dim=1))
+    torch.testing.assert_close(shared.sum(dim=1), true.sum(dim=1))
+    assert (shared - true).square().sum() < 0.8 * (estimates - true).square().sum()
+    added_up = share_equally(true, true.sum(dim=1))
+    torch.testing.assert_close(added_up, true)
+
+
+def test_a_consistent_separator_listens_where_its_own_does():
+    class Listening(Shares):
+        def listen(self, segments):
+            return Shares(*[len(list(segments)) / 10] * 2)
+
+    segments = iter([torch.zeros(1, 2, 5)] * 3)
+    heard = Consistent(Listening(0.0, 0.0)).listen(segments)
+    assert heard.separator.shares == (0.3, 0.3)
+    deaf = Consistent(Shares(0.5, 0.5))
+    assert deaf.listen(iter([])) is deaf
+
+
+def test_only_all_sources_together_can_add_up():
+    alone = Shares(1.0)
+    alone.sources = ("vocals",)
+    with pytest.raises(UsageError, match="vocals alone cannot add up"):
+        Consistent(alone)
+
+
 def test_nan_is_refused():
     mixture = music(2, 5000, 22050)
     mixture[1, 77] = float("nan")
@@ -172,6 +217,53 @@ def test_a_full_gpu_means_shorter_segments_then_the_cpu():
     assert with_enough_memory(Shares(1.0, segment=8.0), attempt, said.append) == "done"
     assert tried == [8.0, 4.0, 2.0, 8.0]
     assert len(said) == 4 and "CPU" in said[-1]
+
+
+MPS_FULL = "MPS backend out of memory (MPS allocated: 8.90 GB, max allowed: 9.07 GB). Tried to"
+
+
+def test_a_full_mac_means_shorter_segments_too_and_is_emptied_of_what_was_tried(monkeypatch):
+    """MPS says so in a RuntimeError, whose traceback keeps the tensors of the failed try."""
+    said, tried, alive = [], [], []
+    monkeypatch.setattr(any_length, "device_of", lambda separator: torch.device("mps"))
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: alive.append(tensors[-1]()))
+    tensors = []
+
+    def attempt(segment, device):
+        tried.append((segment, device.type))
+        if device.type == "mps":
+            held = torch.zeros(10)
+            tensors.append(weakref.ref(held))
+            raise RuntimeError(MPS_FULL)
+        return "done"
+
+    assert with_enough_memory(Shares(1.0, segment=8.0), attempt, said.append) == "done"
+    assert tried == [(8.0, "mps"), (4.0, "mps"), (2.0, "mps"), (8.0, "cpu")]
+    assert alive == [None] * 3
+    assert len(said) == 4 and "memory of mps" in said[0]
+
+
+def test_cuda_is_emptied_after_the_failed_try_has_let_go(monkeypatch):
+    alive, tensors = [], []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive.append(tensors[-1]()))
+
+    def attempt(segment, device):
+        if not tensors:
+            held = torch.zeros(10)
+            tensors.append(weakref.ref(held))
+            raise torch.cuda.OutOfMemoryError("full")
+        return "done"
+
+    assert with_enough_memory(Shares(1.0), attempt, print) == "done"
+    assert alive == [None]
+
+
+def test_other_errors_are_not_taken_for_a_full_memory():
+    def attempt(segment, device):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        with_enough_memory(Shares(1.0), attempt, print)
 
 
 @pytest.mark.parametrize("name", ["song.wav", "Für Élise – 2. Satz.flac", "a b .ogg"])

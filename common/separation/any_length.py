@@ -71,13 +71,22 @@ def with_enough_memory(
     for segment in (separator.segment, separator.segment / 2, separator.segment / 4):
         try:
             return attempt(segment, device)
-        except torch.cuda.OutOfMemoryError:
-            say(f"segments of {segment:g} s do not fit into the memory of {device}: trying less")
-            torch.cuda.empty_cache()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        # Out here the error is gone, and with it the tensors that its traceback kept alive.
+        say(f"segments of {segment:g} s do not fit into the memory of {device}: trying less")
+        torch.mps.empty_cache() if device.type == "mps" else torch.cuda.empty_cache()
     say("separating on the CPU instead")
     if isinstance(separator, nn.Module):
         separator.cpu()
     return attempt(separator.segment, torch.device("cpu"))
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a GPU's memory is full, for which MPS has no error class of its own."""
+    full = isinstance(error, torch.cuda.OutOfMemoryError)
+    return full or str(error).startswith("MPS backend out of memory")
 
 
 def device_of(separator: Separator) -> torch.device:

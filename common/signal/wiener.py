@@ -9,6 +9,24 @@ LARGEST = 10.0
 """Mixtures are scaled so that no magnitude is above this, for the sake of small numbers."""
 
 
+def solve_hermitian(matrix: Tensor, right: Tensor) -> Tensor:
+    """Solve a small system of equations in every bin, by elimination.
+
+    matrix: (i, j, f, n), Hermitian and positive definite, right: (i, f, n) →
+    (j, f, n). Such matrices need no exchange of rows, so that a few sums and
+    products do, which every device has.
+    """
+    equations = zip(matrix, right, strict=True)
+    rows = [torch.cat([row, x[None]]) for row, x in equations]
+    for i in range(len(rows)):
+        solved = rows[i][1:] / rows[i][0].real
+        rows = [
+            solved if j == i else row[1:] - row[0] * solved
+            for j, row in enumerate(rows)
+        ]
+    return torch.cat(rows)
+
+
 def expectation_maximization(
     estimates: Tensor, mixture: Tensor, n_iter: int = 1, epsilon: float = 1e-10
 ) -> Tensor:
@@ -19,20 +37,18 @@ def expectation_maximization(
     frequency, and filter the mixture with what they say. Nugraha et al. 2016;
     Uhlich et al. 2017.
     """
-    c = mixture.shape[0]
-    noise = torch.eye(c).to(mixture)
+    noise = torch.eye(len(mixture)).to(mixture)[..., None, None]
     for _ in range(n_iter):
         power = estimates.abs().square().mean(dim=1)  # (s, f, n)
-        outer = torch.einsum("sifn,sjfn->sfij", estimates, estimates.conj())
-        place = outer / (power.sum(dim=-1) + epsilon)[..., None, None]
+        outer = torch.einsum("sifn,sjfn->sijf", estimates, estimates.conj())
+        place = outer / (power.sum(dim=-1) + epsilon)[:, None, None]
         # Equal channels make `whole` singular, but for a little noise.
         floor = epsilon**0.5 + 1e-6 * power.sum(dim=0)
         power = power.to(mixture.dtype)
-        whole = torch.einsum("sfn,sfij->fnij", power, place)
-        whole = whole + floor[..., None, None] * noise
-        white = torch.linalg.solve(whole, mixture.permute(1, 2, 0)[..., None])
-        white = white.squeeze(-1)
-        estimates = torch.einsum("sfn,sfij,fnj->sifn", power, place, white)
+        whole = torch.einsum("sfn,sijf->ijfn", power, place) + floor * noise
+        white = solve_hermitian(whole, mixture)
+        placed = torch.einsum("sijf,jfn->sifn", place, white)
+        estimates = power[:, None] * placed
     return estimates
 
 

@@ -1,0 +1,108 @@
+"""What do stems gain or lose when they are made to add up to the mixture?
+
+The stems of every committed checkpoint as they are, with what they lack of the mixture shared
+equally, and with it shared by power. The songs are new to the checkpoints, which learned from
+another seed, and are no test songs.
+`python -m common.experiments.consistency` rewrites book/results/consistency.json, a row at a time;
+other checkpoints throw the rows away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import statistics
+
+import torch
+from torch import Tensor
+
+from common.data.embedded import SONG_SETS, embedded_tracks
+from common.evaluation.metrics import sdr
+from common.experiments.resumable import RESULTS, run_rows
+from common.recipes.checkpoints import CHECKPOINTS, load, trained_models
+from common.recipes.recipe import BENCH_STFT
+from common.separation.any_length import separate
+from common.separation.consistency import share_equally
+from common.signal.masks import EPSILON
+from common.songs.dataset import GENERATOR_VERSION
+
+N_SONGS = 10
+
+
+def share_by_power(stems: Tensor, mixture: Tensor) -> Tensor:
+    """Add to every stem its part of what all stems together lack of the mixture.
+
+    stems: (b, s, c, t), mixture: (b, c, t) → (b, s, c, t). A stem's part of a bin is its share of
+    the stems' power there. Wisdom et al. 2019 weigh stems so, too, but each as a whole.
+    """
+    power = BENCH_STFT(stems).abs().square() + EPSILON
+    shares = power / power.sum(dim=1, keepdim=True)
+    lacking = BENCH_STFT(mixture - stems.sum(dim=1))
+    return stems + BENCH_STFT.inverse(shares * lacking[:, None], mixture.shape[-1])
+
+
+WAYS = {
+    "as they are": lambda stems, mixture: stems,
+    "equally": share_equally,
+    "by power": share_by_power,
+}
+"""What is done to stems (b, s, c, t) and a mixture (b, c, t)."""
+
+
+def about() -> dict:
+    """What holds for all rows."""
+    weights = {name: CHECKPOINTS / f"{name}.safetensors" for name in trained_models()}
+    return {
+        "generator_version": GENERATOR_VERSION,
+        "songs": f"the first {N_SONGS} training songs of the live set",
+        "hardware": platform.machine(),
+        "weights": {
+            name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            for name, path in weights.items()
+        },
+    }
+
+
+def measure(key: dict) -> dict:
+    """One checkpoint in every way: SDR of each stem in dB, the mean over songs; what is lacking.
+
+    lacking_db: the energy of what the stems lack of the mixture, relative to the mixture's, in the
+    song where that is most.
+    """
+    separator = load(key["model"])
+    ratios, levels = {way: [] for way in WAYS}, {way: [] for way in WAYS}
+    for track in embedded_tracks("train", limit=N_SONGS, songs=SONG_SETS["live"]):
+        estimates = separate(separator, track.mixture, track.sample_rate)
+        for way, share in WAYS.items():
+            stems = share(estimates[None], track.mixture[None])[0]
+            ratios[way].append(sdr(track.sources, stems))
+            levels[way].append(lacking_level(stems, track.mixture))
+    means = {way: torch.stack(rows).nanmean(dim=0).tolist() for way, rows in ratios.items()}
+    return {
+        "sdr": {
+            way: dict(zip(separator.sources, [round(x, 4) for x in values], strict=True))
+            for way, values in means.items()
+        },
+        "lacking_db": {way: round(max(values), 1) for way, values in levels.items()},
+    }
+
+
+def lacking_level(stems: Tensor, mixture: Tensor) -> float:
+    """What stems (s, c, t) lack of the mixture (c, t), in dB relative to it."""
+    lacking = mixture - stems.sum(dim=0)
+    return float(10 * torch.log10(lacking.square().sum() / mixture.square().sum()))
+
+
+def mean_over_stems(row: dict, way: str = "as they are") -> float:
+    """A checkpoint's SDR in dB, the mean over its stems."""
+    return statistics.mean(row["sdr"][way].values())
+
+
+def main() -> None:
+    """Fill in the rows that are missing."""
+    keys = [{"model": name} for name in trained_models()]
+    run_rows(RESULTS / "consistency.json", about(), keys, measure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Mixture consistency: stems that add up to the mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from common import SOURCES
+from common.separation.separators import Separator
+from common.support.errors import UsageError
+
+
+def share_equally(stems: Tensor, mixture: Tensor) -> Tensor:
+    """Add to every stem the same part of what all stems together lack of the mixture.
+
+    stems: (b, s, c, t), mixture: (b, c, t) → (b, s, c, t), which add up to the mixture. Of all
+    stems that do, these are the nearest to the given ones, so the energy of all errors together
+    cannot grow. Wisdom et al. 2019.
+    """
+    lacking = mixture - stems.sum(dim=1)
+    return stems + lacking[:, None] / stems.shape[1]
+
+
+class Consistent(nn.Module):
+    """A separator's stems, with what they lack of the mixture shared equally among them.
+
+    mixture: (b, c, t) → stems: (b, s, c, t). Raises UsageError for a separator that gives only some
+    of the mixture's sources.
+    """
+
+    def __init__(self, separator: Separator):
+        super().__init__()
+        if set(separator.sources) < set(SOURCES):
+            given = " and ".join(separator.sources)
+            raise UsageError(f"{given} alone cannot add up to the mixture")
+        self.separator, self.sources = separator, separator.sources
+        self.sample_rate, self.n_channels = separator.sample_rate, separator.n_channels
+        self.segment = separator.segment
+
+    def listen(self, segments: Iterator[Tensor]) -> Consistent:
+        """The same with a separator that has heard the recording, where it wants to."""
+        listen = getattr(self.separator, "listen", None)
+        return Consistent(listen(segments)) if listen else self
+
+    @torch.inference_mode()
+    def forward(self, mixture: Tensor) -> Tensor:
+        return share_equally(self.separator(mixture), mixture)
