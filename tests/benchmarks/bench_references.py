@@ -1,9 +1,9 @@
 """How much faster `separate` is than the reference packages, at published sizes.
 
-    pip install --target /tmp/references --no-deps openunmix==1.3.0
-    git clone https://github.com/dcyoung/pt-spleeter /tmp/references/pt-spleeter
-    python tests/benchmarks/bench_references.py /tmp/references [--seconds 60] [--repeats 5]
+    pip install --target REFERENCES --no-deps openunmix==1.3.0
+    python tests/benchmarks/bench_references.py REFERENCES [--seconds 60] [--repeats 5]
 
+REFERENCES/pt-spleeter holds a copy of the repository dcyoung/pt-spleeter on GitHub.
 Both sides have the same random weights and separate the same stereo noise on one thread, in turns.
 Time is processor time, which other work on the machine disturbs least. Prints the medians, their
 ratio, and how far our stems of a short excerpt are from the reference's, in dB relative to them.
