@@ -155,14 +155,14 @@ def test_two_stems_add_up_and_are_named():
         TwoStems(Shares(0.3, 0.7), "z")
 
 
-@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 def test_consistent_stems_add_up_at_any_rate(rate):
-    """Far nearer than the 20 dB under the mixture that independent masks leave over."""
+    """Independent masks leave over what lies 20 dB under the mixture; the README promises 100."""
     mixture = music(2, 2 * rate, rate)
     lacking = mixture - separate(Consistent(Shares(0.2, 0.5)), mixture, rate).sum(dim=0)
-    inner = slice(500, -500)  # resampling rings at the outer ends of a recording
-    level = lacking[..., inner].square().mean() / mixture[..., inner].square().mean()
-    assert 10 * torch.log10(level) < -60
+    level = 10 * torch.log10(lacking.square().sum() / mixture.square().sum())
+    # Below the net's rate, resampling costs the very top of the band and rings at the ends.
+    assert level < (-100 if rate >= 22050 else -30)
     lacking = mixture - separate(Shares(0.2, 0.5), mixture, rate).sum(dim=0)
     assert lacking.square().mean() > 0.05 * mixture.square().mean()
 
