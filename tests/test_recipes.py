@@ -20,10 +20,10 @@ from common.recipes import (
 )
 from common.recipes.checkpoints import description
 from common.recipes.parts import describe
-from common.recipes.training import claim
+from common.recipes.training import check_claim
 from common.signal.stft import STFT
 from common.support.errors import UsageError
-from common.support.files import write_tensors
+from common.support.files import write_json, write_tensors
 from common.support.scale import SCALES, scale
 from common.training import STATE
 
@@ -161,22 +161,23 @@ def test_only_layers_that_are_no_norm_are_written_in_half_precision(tmp_path):
 
 def test_resuming_another_run_is_refused(tmp_path, monkeypatch):
     run = description("unet", "smoke")
-    claim(tmp_path, run, resume=False)
-    claim(tmp_path, run, resume=False)  # nothing is trained yet
+    check_claim(tmp_path, run, resume=False)
+    write_json(tmp_path / "recipe.json", run)
+    check_claim(tmp_path, run, resume=False)  # nothing is trained yet
     (tmp_path / STATE).touch()
     with pytest.raises(UsageError, match="go on with --resume"):
-        claim(tmp_path, run, resume=False)
-    claim(tmp_path, run, resume=True)
+        check_claim(tmp_path, run, resume=False)
+    check_claim(tmp_path, run, resume=True)
     given = {"root": tmp_path, "folder": tmp_path, "resume": True}
     with pytest.raises(UsageError, match="a run of unet at scale smoke, not of chimera at scale"):
         train("chimera", "smoke", **given)
     with pytest.raises(UsageError, match="a run of unet at scale smoke, not of unet at scale zoo"):
         train("unet", "zoo", **given)
     with pytest.raises(UsageError, match="unet at scale smoke by an older recipe"):
-        claim(tmp_path, run | {"net": "{}"}, resume=True)
+        check_claim(tmp_path, run | {"net": "{}"}, resume=True)
     (tmp_path / "recipe.json").unlink()
     with pytest.raises(UsageError, match="does not say of which model"):
-        claim(tmp_path, run, resume=True)
+        check_claim(tmp_path, run, resume=True)
 
 
 @pytest.mark.parametrize(("name", "rate"), [("mask-inference", 44100), ("unet", 8192)])

@@ -38,7 +38,8 @@ def train(
     processes = start_processes()
     made = recipe(name, scale)
     folder = folder or Path("runs") / f"{name}-{scale}"
-    claim(folder, description(name, scale), resume)
+    run = description(name, scale)
+    check_claim(folder, run, resume)
     with processes.main_process_first():
         root = root or embedded_songs(replace(made.songs, sample_rate=made.sample_rate), n_test=0)
     tracks = training_tracks(root, "train", made.sample_rate)
@@ -51,6 +52,8 @@ def train(
     net = made.net()
     if made.prepare:
         made.prepare(net, training)
+    if processes.is_main_process:
+        write_json(folder / "recipe.json", run)
     history = fit(
         net, made.objective, training, made.config, validate, folder, resume, made.precision
     )
@@ -66,10 +69,10 @@ def train(
     return weights
 
 
-def claim(folder: Path, run: dict[str, str], resume: bool) -> None:
-    """Note in a folder which run it holds. Raises UsageError where it holds another one.
+def check_claim(folder: Path, run: dict[str, str], resume: bool) -> None:
+    """Raise UsageError where a folder cannot be written to, or holds another run than this one.
 
-    run: as `description` gives it.
+    run: as `description` gives it; `recipe.json` in the folder says which run it holds.
     """
     check_place(folder / STATE)
     card = folder / "recipe.json"
@@ -81,7 +84,6 @@ def claim(folder: Path, run: dict[str, str], resume: bool) -> None:
         found = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
         if found != run:
             raise UsageError(f"{folder} {other_run(found, run)}; name another --out")
-    write_json(card, run)
 
 
 def other_run(found: dict[str, str], wanted: dict[str, str]) -> str:
