@@ -24,8 +24,8 @@ from common.models.unet import (
     Patchwise,
     PerSource,
     UNet,
-    from_pictures,
-    to_pictures,
+    fold_channels,
+    unfold_channels,
 )
 from common.models.unet_double import DoubleUNet
 from common.models.unet_variants import (
@@ -81,7 +81,7 @@ VARIANTS = {
 
 
 def test_one_source_has_the_published_number_of_weights():
-    """Jansson et al. 2017: six levels of 16 to 512 patterns."""
+    """Jansson et al. 2017: six levels of 16 to 512 feature maps."""
     assert size_of(UNet(n_sources=1)) == 9_823_313
 
 
@@ -97,9 +97,9 @@ def test_every_weight_of_the_published_net_is_where_the_paper_has_it():
 
 def test_pictures_there_and_back():
     x = magnitude(f=21, n=10)
-    pictures = to_pictures(x, 8)
-    assert pictures.shape == (4, 1, 16, 16)
-    back = from_pictures(pictures, x)[:, 0]
+    folded = fold_channels(x, 8)
+    assert folded.shape == (4, 1, 16, 16)
+    back = unfold_channels(folded, x)[:, 0]
     torch.testing.assert_close(back[:, :, :16], x[:, :, :16])
     assert (back[:, :, 16:] == back[:, :, 15:16]).all()
 
@@ -187,7 +187,7 @@ def test_nets_side_by_side_do_not_see_each_other():
 
 
 def test_lighter_skips_weigh_less():
-    """A skip's patterns weigh 25 numbers for each pattern that they lead to."""
+    """A feature map of a skip has 25 weights for each feature map that it leads to."""
     whole, cut = seeded(UNet), seeded(LightUNet, 0.0)
     saved = 25 * (6 * 4 + 4 * 4)
     assert size_of(whole) - size_of(cut) == saved
