@@ -175,9 +175,22 @@ def test_masks_that_compete_add_up_to_one(name):
     assert (free - 1).abs().max() > 0.1
 
 
-def test_a_ratio_of_nothing_is_nothing():
-    nothing = SharedMasks(lambda x: torch.zeros(1, 4, *x.shape[1:]))
-    assert (nothing(magnitude(b=1)) == 0).all()
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_masks_of_nothing_are_equal_shares(power):
+    """In a silent mixture, and where every mask is zero."""
+    nothing = SharedMasks(lambda x: torch.zeros(1, 4, *x.shape[1:]), power)
+    torch.testing.assert_close(nothing(magnitude(b=1)), torch.full((1, 4, 2, 65, 20), 0.25))
+    net = SharedMasks(small().eval(), power)
+    torch.testing.assert_close(net(torch.zeros(1, 2, 65, 20)), torch.full((1, 4, 2, 65, 20), 0.25))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("power", [1.0, 2.0, 3.0])
+def test_shared_masks_are_shares_of_powers_of_the_masks(power):
+    net = small().eval()
+    raised, shared = net(magnitude()) ** power, SharedMasks(net, power)(magnitude())
+    loud = (magnitude() > 0.1)[:, None].expand_as(shared)
+    torch.testing.assert_close(shared[loud], (raised / raised.sum(dim=1, keepdim=True))[loud])
 
 
 def test_nets_side_by_side_do_not_see_each_other():

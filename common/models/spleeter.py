@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.signal.masks import EPSILON, apply_mask
+from common.models.unet_variants import SharedMasks
 
 
 class HalvingBlock(nn.Module):
@@ -118,12 +118,12 @@ def estimate_mask(net: SpleeterNet, magnitude: Tensor) -> Tensor:
     return rearrange(mask, "b c n f -> b 1 c f n")
 
 
-class RatioMasks(nn.Module):
-    """Let the masks of a net share out the energy of every bin.
+class RatioMasks(SharedMasks):
+    """Masks of a net as shares of the energy of each bin.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), which add up to 1
-    below `max_bin`. From there on they are zero, or, with `average`, what they
-    are in the rest of the frame on average. Hennequin et al. 2020.
+    below `max_bin`. At higher bins they are zero, or, with `average`, the mean
+    of the mask over the lower bins of the frame. Hennequin et al. 2020.
     """
 
     def __init__(
@@ -132,15 +132,11 @@ class RatioMasks(nn.Module):
         max_bin: int = 1024,
         average: bool = False,
     ):
-        super().__init__()
-        self.net, self.max_bin, self.average = net, max_bin, average
+        super().__init__(net, power=2.0)
+        self.max_bin, self.average = max_bin, average
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        seen = magnitude[:, :, : self.max_bin]
-        energy = apply_mask(self.net(seen), seen).square()
-        floor = EPSILON / energy.shape[1]
-        total = energy.sum(dim=1, keepdim=True) + EPSILON
-        masks = (energy + floor) / total
+        masks = super().forward(magnitude[:, :, : self.max_bin])
         top = masks.mean(dim=3, keepdim=True) * float(self.average)
-        missing = magnitude.shape[2] - seen.shape[2]
+        missing = magnitude.shape[2] - masks.shape[3]
         return torch.cat([masks, top.expand(-1, -1, -1, missing, -1)], dim=3)

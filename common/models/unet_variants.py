@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common.models.unet import EncoderBlock, UNet, decoder_blocks, fold_channels, unfold_channels
-from common.signal.masks import EPSILON
+from common.signal.masks import EPSILON, apply_mask
 
 
 class LightSkip(nn.Module):
@@ -71,15 +71,18 @@ class SharedMasks(nn.Module):
     """Divide the masks of a net by their sum, so that they add up to 1.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), in [0, 1].
+    power: 1 for shares of the masked magnitudes, 2 for shares of their
+    energies. Where all are zero, the shares are equal.
     """
 
-    def __init__(self, net: nn.Module):
+    def __init__(self, net: nn.Module, power: float = 1.0):
         super().__init__()
-        self.net = net
+        self.net, self.power = net, power
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        masks = self.net(magnitude)
-        return masks / (masks.sum(dim=1, keepdim=True) + EPSILON)
+        shares = apply_mask(self.net(magnitude), magnitude) ** self.power
+        total = shares.sum(dim=1, keepdim=True) + EPSILON
+        return (shares + EPSILON / shares.shape[1]) / total
 
 
 class ConditionedBlock(EncoderBlock):
