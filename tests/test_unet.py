@@ -24,8 +24,8 @@ from common.models.unet import (
     Patchwise,
     PerSource,
     UNet,
-    from_pictures,
-    to_pictures,
+    fold_channels,
+    unfold_channels,
 )
 from common.models.unet_double import DoubleUNet
 from common.models.unet_variants import (
@@ -81,7 +81,7 @@ VARIANTS = {
 
 
 def test_one_source_has_the_published_number_of_weights():
-    """Jansson et al. 2017: six levels of 16 to 512 patterns."""
+    """Jansson et al. 2017: six levels of 16 to 512 feature maps."""
     assert size_of(UNet(n_sources=1)) == 9_823_313
 
 
@@ -97,9 +97,9 @@ def test_every_weight_of_the_published_net_is_where_the_paper_has_it():
 
 def test_pictures_there_and_back():
     x = magnitude(f=21, n=10)
-    pictures = to_pictures(x, 8)
-    assert pictures.shape == (4, 1, 16, 16)
-    back = from_pictures(pictures, x)[:, 0]
+    folded = fold_channels(x, 8)
+    assert folded.shape == (4, 1, 16, 16)
+    back = unfold_channels(folded, x)[:, 0]
     torch.testing.assert_close(back[:, :, :16], x[:, :, :16])
     assert (back[:, :, 16:] == back[:, :, 15:16]).all()
 
@@ -175,9 +175,22 @@ def test_masks_that_compete_add_up_to_one(name):
     assert (free - 1).abs().max() > 0.1
 
 
-def test_a_ratio_of_nothing_is_nothing():
-    nothing = SharedMasks(lambda x: torch.zeros(1, 4, *x.shape[1:]))
-    assert (nothing(magnitude(b=1)) == 0).all()
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_masks_of_nothing_are_equal_shares(power):
+    """In a silent mixture, and where every mask is zero."""
+    nothing = SharedMasks(lambda x: torch.zeros(1, 4, *x.shape[1:]), power)
+    torch.testing.assert_close(nothing(magnitude(b=1)), torch.full((1, 4, 2, 65, 20), 0.25))
+    net = SharedMasks(small().eval(), power)
+    torch.testing.assert_close(net(torch.zeros(1, 2, 65, 20)), torch.full((1, 4, 2, 65, 20), 0.25))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("power", [1.0, 2.0, 3.0])
+def test_shared_masks_are_shares_of_powers_of_the_masks(power):
+    net = small().eval()
+    raised, shared = net(magnitude()) ** power, SharedMasks(net, power)(magnitude())
+    loud = (magnitude() > 0.1)[:, None].expand_as(shared)
+    torch.testing.assert_close(shared[loud], (raised / raised.sum(dim=1, keepdim=True))[loud])
 
 
 def test_nets_side_by_side_do_not_see_each_other():
@@ -187,7 +200,7 @@ def test_nets_side_by_side_do_not_see_each_other():
 
 
 def test_lighter_skips_weigh_less():
-    """A skip's patterns weigh 25 numbers for each pattern that they lead to."""
+    """A feature map of a skip has 25 weights for each feature map that it leads to."""
     whole, cut = seeded(UNet), seeded(LightUNet, 0.0)
     saved = 25 * (6 * 4 + 4 * 4)
     assert size_of(whole) - size_of(cut) == saved

@@ -88,7 +88,7 @@ def four_nets() -> PerSource:
 
 
 def two_bands() -> BandWise:
-    """Many patterns below, few above: stem players care most for what is low."""
+    """Many feature maps for low bins, few for high ones: stem players care most for what is low."""
     low = UNet(channels=[n * 3 // 2 for n in CHANNELS], **SIZE)
     high = UNet(channels=[n // 2 for n in CHANNELS], **SIZE)
     return BandWise([low, high], EDGES)

@@ -1,4 +1,4 @@
-"""The blocks of D3Net: dense layers that look near and far at once.
+"""The blocks of D3Net: dense layers with several dilations at once.
 
 Takahashi and Mitsufuji 2020, sections 2 and 3.
 """
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class NormConv(nn.Module):
-    """Normalise, cut off below zero, and look at nine places of the picture.
+    """Normalise, rectify, and convolve 3 × 3 values with a dilation.
 
     x: (b, i, f, n) → (b, o, f, n). The places lie `dilation` apart.
     """
@@ -53,7 +53,7 @@ class D2Block(nn.Module):
 class D3Block(nn.Module):
     """D2 blocks that each read all before them.
 
-    x: (b, i, f, n) → (b, growth, f, n). The pattern of `D2Block` once more,
+    x: (b, i, f, n) → (b, growth, f, n). The structure of `D2Block` once more,
     with blocks for layers. Takahashi and Mitsufuji 2020.
     """
 

@@ -18,7 +18,7 @@ from common.models.mask_inference import LogMagnitude
 
 
 class Upsample(nn.Module):
-    """Double the picture.
+    """Double both sides by a transposed convolution.
 
     x: (b, i, f, n) → (b, i, 2 f, 2 n).
     """
@@ -47,7 +47,7 @@ class BandNet(nn.Module):
         n_in = size.n_features
         levels = zip(size.growth, size.n_layers, size.n_blocks, strict=True)
         for level, (growth, n_layers, n_blocks) in enumerate(levels):
-            if level > self.depth:  # on the way up, beside the skip
+            if level > self.depth:  # in the decoder, with a skip
                 self.ups.append(Upsample(n_in))
                 n_in += size.growth[2 * self.depth - level]
             self.blocks.append(D3Block(n_in, growth, n_layers, n_blocks))
@@ -55,14 +55,14 @@ class BandNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
-        seen = []
+        skips = []
         for block in self.blocks[: self.depth]:
-            seen.append(block(x))
-            x = functional.avg_pool2d(seen[-1], 2)
+            skips.append(block(x))
+            x = functional.avg_pool2d(skips[-1], 2)
         x = self.blocks[self.depth](x)
-        ways_up = zip(self.ups, self.blocks[self.depth + 1 :], strict=True)
-        for up, block in ways_up:
-            x = block(torch.cat([up(x), seen.pop()], dim=1))
+        decoder = zip(self.ups, self.blocks[self.depth + 1 :], strict=True)
+        for up, block in decoder:
+            x = block(torch.cat([up(x), skips.pop()], dim=1))
         return x
 
 
@@ -87,7 +87,7 @@ class D3Body(nn.Module):
     """Look at each band by itself and at all of them, and put both together.
 
     x: (b, c, f, n) → (b, growth, f, n), with the rows of all bands in f.
-    Bands that find fewer patterns than the richest are brought up to it;
+    Bands with fewer feature maps than the richest are brought up to it;
     growth, n_layers: of the D2 block at the end.
     """
 
@@ -125,7 +125,7 @@ class D3Net(nn.Module):
     """Estimate a mask per source.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), not negative.
-    The net looks at `n_channels` channels at once, with `fold` × `fold` bins
+    The net reads `n_channels` channels at once, with `fold` × `fold` bins
     in a pixel; above the bands of its body the mask is 1. `size`: as for
     `D3Body`. The paper's net does not fold, is not given decibels, and answers
     with magnitudes. Takahashi and Mitsufuji 2020.
@@ -150,13 +150,13 @@ class D3Net(nn.Module):
 
     def forward(self, magnitude: Tensor) -> Tensor:
         b, c, n_frames = len(magnitude), self.n_channels, magnitude.shape[-1]
-        n_seen = sum(self.body.n_bins)
-        x = self.log_magnitude(magnitude)[:, :, :n_seen]
+        n_bins = sum(self.body.n_bins)
+        x = self.log_magnitude(magnitude)[:, :, :n_bins]
         x = functional.pad(x, (0, -n_frames % (self.fold * self.body.unit)))
         x = rearrange(x, "b (g c) f n -> (b g) c f n", c=c)
         x = self.gate(self.body(functional.pixel_unshuffle(x, self.fold)))
         x = functional.pixel_shuffle(x, self.fold)[..., :n_frames]
         x = rearrange(x, "(b g) (s c) f n -> b s (g c) f n", b=b, c=c)
         masks = functional.relu(x * self.output_scale + self.output_mean)
-        above = (0, 0, 0, magnitude.shape[2] - n_seen)
+        above = (0, 0, 0, magnitude.shape[2] - n_bins)
         return functional.pad(masks, above, value=1.0)

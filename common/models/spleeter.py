@@ -1,4 +1,4 @@
-"""Spleeter: a U-Net per source that hears both channels, as TensorFlow computes.
+"""Spleeter: a U-Net per source over both channels, with the padding of TensorFlow.
 
 Hennequin et al. 2020.
 """
@@ -13,14 +13,14 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.signal.masks import EPSILON, apply_mask
+from common.models.unet_variants import SharedMasks
 
 
 class HalvingBlock(nn.Module):
-    """Halve the picture, and give it back raw as well as normalised and bent.
+    """Halve both sides; return the convolution and its activation.
 
     x: (b, i, n, f) → two of (b, o, n / 2, f / 2). The padding is TensorFlow's:
-    one row before the picture and two behind it.
+    one row before and two behind.
     """
 
     def __init__(self, n_in: int, n_out: int, elu: bool, momentum: float):
@@ -35,7 +35,7 @@ class HalvingBlock(nn.Module):
 
 
 class DoublingBlock(nn.Module):
-    """Double the picture: the mirror image of `HalvingBlock`.
+    """Double both sides by a transposed convolution.
 
     x: (b, i, n, f) → (b, o, 2 n, 2 f). The norm comes after the activation.
     """
@@ -65,7 +65,7 @@ class SpleeterNet(nn.Module):
     magnitude: (b, c, f, n), linear → mask: (b, 1, c, f, n), in [0, 1], zero
     from `max_bin` on. elu: the activations of the published four stems, not
     of the two; momentum: how fast running statistics follow the batches;
-    power: what magnitudes are raised to first. Hennequin et al. 2020.
+    power: the exponent that compresses magnitudes. Hennequin et al. 2020.
     """
 
     def __init__(
@@ -93,37 +93,37 @@ class SpleeterNet(nn.Module):
         self.head = nn.Conv2d(1, n_channels, 4, dilation=2, padding=3)
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        mask = mask_picture(self, magnitude[:, :, : self.max_bin])
+        mask = estimate_mask(self, magnitude[:, :, : self.max_bin])
         missing = magnitude.shape[2] - mask.shape[3]
         return functional.pad(mask, (0, 0, 0, missing))
 
 
-def mask_picture(net: SpleeterNet, magnitude: Tensor) -> Tensor:
-    """Down and up again: magnitude (b, c, f, n) → mask (b, 1, c, f, n).
+def estimate_mask(net: SpleeterNet, magnitude: Tensor) -> Tensor:
+    """Encode and decode: magnitude (b, c, f, n) → mask (b, 1, c, f, n).
 
-    TensorFlow's pictures have time first; ours are turned for the way.
+    The feature maps are transposed: TensorFlow's have time before frequency.
     """
     n_bins, n_frames = magnitude.shape[2:]
     unit = 2 ** len(net.encoder)
     x = rearrange(magnitude**net.power, "b c f n -> b c n f")
     x = functional.pad(x, (0, -n_bins % unit, 0, -n_frames % unit))
-    seen = []
+    skips = []
     for block in net.encoder:
         raw, x = block(x)
-        seen.append(raw)
-    x = net.decoder[0](seen.pop())
+        skips.append(raw)
+    x = net.decoder[0](skips.pop())
     for block in net.decoder[1:]:
-        x = block(torch.cat([seen.pop(), x], dim=1))
+        x = block(torch.cat([skips.pop(), x], dim=1))
     mask = torch.sigmoid(net.head(x))[..., :n_frames, :n_bins]
     return rearrange(mask, "b c n f -> b 1 c f n")
 
 
-class RatioMasks(nn.Module):
-    """Let the masks of a net share out the energy of every bin.
+class RatioMasks(SharedMasks):
+    """Masks of a net as shares of the energy of each bin.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), which add up to 1
-    below `max_bin`. From there on they are zero, or, with `average`, what they
-    are in the rest of the frame on average. Hennequin et al. 2020.
+    below `max_bin`. At higher bins they are zero, or, with `average`, the mean
+    of the mask over the lower bins of the frame. Hennequin et al. 2020.
     """
 
     def __init__(
@@ -132,15 +132,11 @@ class RatioMasks(nn.Module):
         max_bin: int = 1024,
         average: bool = False,
     ):
-        super().__init__()
-        self.net, self.max_bin, self.average = net, max_bin, average
+        super().__init__(net, power=2.0)
+        self.max_bin, self.average = max_bin, average
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        seen = magnitude[:, :, : self.max_bin]
-        energy = apply_mask(self.net(seen), seen).square()
-        floor = EPSILON / energy.shape[1]
-        total = energy.sum(dim=1, keepdim=True) + EPSILON
-        masks = (energy + floor) / total
+        masks = super().forward(magnitude[:, :, : self.max_bin])
         top = masks.mean(dim=3, keepdim=True) * float(self.average)
-        missing = magnitude.shape[2] - seen.shape[2]
+        missing = magnitude.shape[2] - masks.shape[3]
         return torch.cat([masks, top.expand(-1, -1, -1, missing, -1)], dim=3)

@@ -1,4 +1,4 @@
-"""U-Net: a net that looks at a spectrogram as at a picture, from far away and from near.
+"""U-Net: an encoder and a decoder of strided convolutions, joined by skip connections.
 
 Jansson et al. 2017, after Ronneberger et al. 2015.
 """
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 
 class EncoderBlock(nn.Module):
-    """Halve the picture and look for patterns in it.
+    """Halve both sides by a strided convolution.
 
     x: (b, i, f, n) → (b, o, f / 2, n / 2).
     """
@@ -29,7 +29,7 @@ class EncoderBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Double the picture and paint finer patterns into it.
+    """Double both sides by a transposed convolution.
 
     x: (b, i, f, n) → (b, o, 2 f, 2 n).
     """
@@ -46,21 +46,21 @@ class DecoderBlock(nn.Module):
         return self.dropout(functional.relu(self.norm(self.conv(x))))
 
 
-def way_up(
+def decoder_blocks(
     channels: Sequence[int],
     n_sources: int,
     dropout: float,
     skips: Sequence[int] | None = None,
 ) -> tuple[nn.ModuleList, nn.ConvTranspose2d]:
-    """Decoder blocks and head for an encoder of so many patterns per level.
+    """Decoder blocks and head for an encoder with `channels` at each level.
 
-    skips: how many patterns come over each skip, by default all that were
-    seen; the coarsest level needs none. The first three blocks use dropout.
+    skips: the feature maps that each skip connection carries, by default all
+    of them; the bottleneck has none. The first three blocks use dropout.
     """
     skips = channels[:-1] if skips is None else skips
     blocks, n_in = nn.ModuleList(), channels[-1]
-    ways = zip(channels[-2::-1], skips[::-1], strict=True)
-    for level, (n_out, n_skip) in enumerate(ways):
+    levels = zip(channels[-2::-1], skips[::-1], strict=True)
+    for level, (n_out, n_skip) in enumerate(levels):
         drop = dropout if level < 3 else 0.0
         blocks.append(DecoderBlock(n_in, n_out, drop))
         n_in = n_out + n_skip
@@ -70,11 +70,11 @@ def way_up(
     return blocks, head
 
 
-def to_pictures(magnitude: Tensor, unit: int) -> Tensor:
-    """Make every channel a picture whose sides `unit` divides.
+def fold_channels(magnitude: Tensor, unit: int) -> Tensor:
+    """Fold audio channels into the batch; make both sides multiples of `unit`.
 
-    magnitude: (b, c, f, n) → (b c, 1, f', n'): the highest bins that are left
-    over are cut off, and silence is put after the last frame.
+    magnitude: (b, c, f, n) → (b c, 1, f', n'). The remaining highest bins are
+    cropped, and zeros are appended after the last frame.
     """
     n_bins, n_frames = magnitude.shape[-2:]
     x = rearrange(magnitude, "b c f n -> (b c) 1 f n")
@@ -82,10 +82,10 @@ def to_pictures(magnitude: Tensor, unit: int) -> Tensor:
     return functional.pad(x, (0, -n_frames % unit))
 
 
-def from_pictures(x: Tensor, magnitude: Tensor) -> Tensor:
-    """Undo `to_pictures`: what its last bin got is what the cut ones get.
+def unfold_channels(x: Tensor, magnitude: Tensor) -> Tensor:
+    """Undo `fold_channels`: cropped bins get the values of the last bin.
 
-    x: (b c, s, f', n') → (b, s, c, f, n), as `magnitude` (b, c, f, n) asks.
+    x: (b c, s, f', n') → (b, s, c, f, n), f and n as in `magnitude`.
     """
     n_channels, n_bins, n_frames = magnitude.shape[1:]
     x = x[..., :n_frames]
@@ -98,8 +98,8 @@ class UNet(nn.Module):
     """Estimate one soft mask per source.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), in [0, 1]; each
-    audio channel by itself. channels: how many patterns each level looks for;
-    power: what magnitudes are raised to first. Jansson et al. 2017.
+    audio channel by itself. channels: feature maps at each level; power: the
+    exponent that compresses magnitudes. Jansson et al. 2017.
     """
 
     def __init__(
@@ -113,30 +113,31 @@ class UNet(nn.Module):
         self.power, self.unit = power, 2 ** len(channels)
         levels = [1, *channels]
         self.encoder = nn.ModuleList(map(EncoderBlock, levels, channels))
-        self.decoder, self.head = way_up(channels, n_sources, dropout)
+        self.decoder, self.head = decoder_blocks(channels, n_sources, dropout)
 
-    def look(self, x: Tensor) -> list[Tensor]:
-        """What every level has found, the finest first."""
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """The feature maps of every level, the bottleneck last."""
         return [x := block(x) for block in self.encoder]
 
-    def paint(self, seen: list[Tensor]) -> Tensor:
-        """Go back up, and at each level lay what was seen there beside it."""
-        x = seen[-1]
-        for block, skip in zip(self.decoder, seen[-2::-1], strict=True):
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Upsample, and concatenate the skip connection at each level."""
+        x = features[-1]
+        for block, skip in zip(self.decoder, features[-2::-1], strict=True):
             x = torch.cat([block(x), skip], dim=1)
         return x
 
-    def numbers(self, magnitude: Tensor) -> Tensor:
+    def logits(self, magnitude: Tensor) -> Tensor:
         """The masks before the sigmoid, of any size and sign."""
-        x = to_pictures(magnitude**self.power, self.unit)
-        return from_pictures(self.head(self.paint(self.look(x))), magnitude)
+        x = fold_channels(magnitude**self.power, self.unit)
+        x = self.head(self.decode(self.encode(x)))
+        return unfold_channels(x, magnitude)
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        return torch.sigmoid(self.numbers(magnitude))
+        return torch.sigmoid(self.logits(magnitude))
 
 
 class PerSource(nn.Module):
-    """Several nets that each mask one source, side by side.
+    """Concatenate the masks of several nets, one net per source.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), in the order of
     `nets`.
@@ -152,11 +153,11 @@ class PerSource(nn.Module):
 
 
 class Patchwise(nn.Module):
-    """Let a mask net see a song in patches, and lay its answers end to end.
+    """Apply a mask net to patches of a song, and concatenate the masks.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n). Of the `n_frames`
-    that the net sees at once, `margin` at either end are only context, and
-    their masks are thrown away. Jansson et al. 2017: 128 frames, no margin.
+    of a patch, `margin` at either end are only context, and their masks are
+    discarded. Jansson et al. 2017: 128 frames, no margin.
     """
 
     def __init__(self, net: nn.Module, n_frames: int = 128, margin: int = 0):

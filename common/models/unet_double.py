@@ -14,7 +14,7 @@ from torch.nn import functional
 
 
 class DoubleConv(nn.Sequential):
-    """Look for patterns in 3 × 3 bins, and for patterns in those.
+    """Two convolutions of 3 × 3 bins, each normalised and rectified.
 
     x: (b, i, f, n) → (b, o, f, n).
     """
@@ -29,7 +29,7 @@ class DoubleConv(nn.Sequential):
 
 
 class UpBlock(nn.Module):
-    """Double the picture, make it fit the skip, and look at both.
+    """Double both sides, and convolve the result with the skip connection.
 
     x: (b, i, f, n), skip: (b, o, F, N) → (b, o, F, N).
     """
@@ -50,8 +50,8 @@ class DoubleUNet(nn.Module):
     """Estimate one soft mask per source, with two convolutions per level.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), in [0, 1]. Each
-    audio channel is separated by itself. Where halving a side has dropped a
-    bin or a frame, the way up is resized to fit. Ronneberger et al. 2015.
+    audio channel is separated by itself. Where pooling has dropped a bin or a
+    frame, the decoder resizes to the skip. Ronneberger et al. 2015.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class DoubleUNet(nn.Module):
     def forward(self, magnitude: Tensor) -> Tensor:
         n_channels, n_bins, n_frames = magnitude.shape[1:]
         x = rearrange(magnitude**self.power, "b c f n -> (b c) 1 f n")
-        # Pooling needs one bin and one frame at the coarsest level.
+        # Pooling needs one bin and one frame in the bottleneck.
         short = [max(self.unit - size, 0) for size in (n_frames, n_bins)]
         x = functional.pad(x, (0, short[0], 0, short[1]))
-        seen = [self.encoder[0](x)]
+        skips = [self.encoder[0](x)]
         for block in self.encoder[1:]:
-            seen.append(block(functional.max_pool2d(seen[-1], 2)))
-        x = seen.pop()
+            skips.append(block(functional.max_pool2d(skips[-1], 2)))
+        x = skips.pop()
         for block in self.decoder:
-            x = block(x, seen.pop())
+            x = block(x, skips.pop())
         masks = torch.sigmoid(self.head(x))[:, :, :n_bins, :n_frames]
         return rearrange(masks, "(b c) s f n -> b s c f n", c=n_channels)

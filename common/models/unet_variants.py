@@ -1,7 +1,7 @@
 """Variants of the U-Net, each of which changes one thing.
 
-Lighter skips, masks that compete, one net that is told which source, nets for bands, a second
-answer that says when a source sounds, and the double convolutions of image segmentation.
+Lighter skip connections, masks that add up to 1, one net conditioned on the source, a net per
+band, and a second output for the activity of a source.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.models.unet import EncoderBlock, UNet, from_pictures, to_pictures, way_up
-from common.signal.masks import EPSILON
+from common.models.unet import EncoderBlock, UNet, decoder_blocks, fold_channels, unfold_channels
+from common.signal.masks import EPSILON, apply_mask
 
 
 class LightSkip(nn.Module):
-    """Boil the patterns of a level down to a few, or to none.
+    """Reduce the feature maps of a skip connection to a few, or to none.
 
     x: (b, i, f, n) → (b, o, f, n).
     """
@@ -33,10 +33,10 @@ class LightSkip(nn.Module):
 
 
 class LightUNet(UNet):
-    """A U-Net whose skips carry only a share of what was seen.
+    """A U-Net whose skip connections carry a share of the feature maps.
 
-    Shapes as in UNet. share: 1 for as many patterns as there are, 0 for skips
-    that are cut. After the first version of the stem player AI Player.
+    Shapes as in UNet. share: 1 for as many feature maps as there are, 0 for
+    no skip connections. After the first version of the stem player AI Player.
     """
 
     def __init__(
@@ -50,37 +50,43 @@ class LightUNet(UNet):
         super().__init__(n_sources, channels, dropout, power)
         kept = [round(share * n) for n in channels[:-1]]
         self.skips = nn.ModuleList(map(LightSkip, channels[:-1], kept))
-        self.decoder, self.head = way_up(channels, n_sources, dropout, kept)
+        self.decoder, self.head = decoder_blocks(
+            channels, n_sources, dropout, kept
+        )
 
-    def paint(self, seen: list[Tensor]) -> Tensor:
-        thin = [skip(x) for skip, x in zip(self.skips, seen[:-1], strict=True)]
-        return super().paint([*thin, seen[-1]])
+    def decode(self, features: list[Tensor]) -> Tensor:
+        *fine, bottleneck = features
+        light = [skip(x) for skip, x in zip(self.skips, fine, strict=True)]
+        return super().decode([*light, bottleneck])
 
 
 class SoftmaxUNet(UNet):
-    """A U-Net whose masks share out every bin: they add up to 1."""
+    """A U-Net with a softmax over the sources: masks add up to 1."""
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        return torch.softmax(self.numbers(magnitude), dim=1)
+        return torch.softmax(self.logits(magnitude), dim=1)
 
 
 class SharedMasks(nn.Module):
     """Divide the masks of a net by their sum, so that they add up to 1.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), in [0, 1].
+    power: 1 for shares of the masked magnitudes, 2 for shares of their
+    energies. Where all are zero, the shares are equal.
     """
 
-    def __init__(self, net: nn.Module):
+    def __init__(self, net: nn.Module, power: float = 1.0):
         super().__init__()
-        self.net = net
+        self.net, self.power = net, power
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        masks = self.net(magnitude)
-        return masks / (masks.sum(dim=1, keepdim=True) + EPSILON)
+        shares = apply_mask(self.net(magnitude), magnitude) ** self.power
+        total = shares.sum(dim=1, keepdim=True) + EPSILON
+        return (shares + EPSILON / shares.shape[1]) / total
 
 
 class ConditionedBlock(EncoderBlock):
-    """An encoder block whose patterns are turned up and down from outside.
+    """An encoder block with a gain and an offset for each feature map.
 
     x: (b, i, f, n), gain and offset: (b, o) → (b, o, f / 2, n / 2).
     FiLM: Perez et al. 2018.
@@ -93,11 +99,11 @@ class ConditionedBlock(EncoderBlock):
 
 
 class ConditionedUNet(UNet):
-    """One U-Net for one source, which is told each time which one.
+    """One U-Net for all sources, conditioned on the source.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), one pass for
     each source. Meseguer-Brocal and Peeters 2019, with a gain and an offset
-    per pattern and a table of them in place of a control net.
+    per feature map and a table of them in place of a control net.
     """
 
     def __init__(
@@ -119,14 +125,14 @@ class ConditionedUNet(UNet):
         each = repeat(wanted, "b s -> (b c) s", c=magnitude.shape[1])
         gains = (each @ self.gains).split(self.widths, dim=1)
         offsets = (each @ self.offsets).split(self.widths, dim=1)
-        x, seen = to_pictures(magnitude**self.power, self.unit), []
+        x, features = fold_channels(magnitude**self.power, self.unit), []
         for block, gain, offset in zip(
             self.encoder, gains, offsets, strict=True
         ):
             x = block(x, gain, offset)
-            seen.append(x)
-        numbers = from_pictures(self.head(self.paint(seen)), magnitude)
-        return torch.sigmoid(numbers)
+            features.append(x)
+        x = self.head(self.decode(features))
+        return torch.sigmoid(unfold_channels(x, magnitude))
 
     def forward(self, magnitude: Tensor) -> Tensor:
         one_hot = torch.eye(len(self.gains), device=magnitude.device)
@@ -162,10 +168,10 @@ class ActivityOutput(NamedTuple):
 
 
 class ActivityUNet(UNet):
-    """A U-Net that also tells in which frames one source is active.
+    """A U-Net that also estimates in which frames one source is active.
 
-    magnitude: (b, c, f, n), linear → ActivityOutput. Stoller et al. 2018 ask
-    both questions of one net.
+    magnitude: (b, c, f, n), linear → ActivityOutput. Stoller et al. 2018
+    estimate both with one net.
     """
 
     def __init__(
@@ -180,9 +186,9 @@ class ActivityUNet(UNet):
 
     def forward(self, magnitude: Tensor) -> ActivityOutput:
         size = {"c": magnitude.shape[1]}
-        x = to_pictures(magnitude**self.power, self.unit)
-        x = self.paint(self.look(x))
-        masks = torch.sigmoid(from_pictures(self.head(x), magnitude))
+        x = fold_channels(magnitude**self.power, self.unit)
+        x = self.decode(self.encode(x))
+        masks = torch.sigmoid(unfold_channels(self.head(x), magnitude))
         heard = torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
         told = repeat(self.tell(heard), "a 1 n -> a (n half)", half=2)
         told = rearrange(told, "(b c) n -> b c n", **size).mean(dim=1)
