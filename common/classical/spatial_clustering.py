@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from common.signal.k_means import k_means
-
-EPSILON = 1e-10
-"""Keeps a division by the energy of silence at zero instead of NaN."""
+from common.signal.masks import EPSILON
 
 
 def points_on_sphere(spectrum: Tensor) -> Tensor:
