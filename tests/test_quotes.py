@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 from pathlib import Path
 
 import nbformat
@@ -71,6 +73,28 @@ def book(*cells: str, tags: list[str] | None = None) -> nbformat.NotebookNode:
 def test_chapter_shows_the_code_that_runs(path: Path) -> None:
     found = quotes.problems(nbformat.read(path, as_version=4))
     assert not found, "\n\n".join(["refresh with `python tests/quotes.py --write`", *found])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_quoted_code_runs_with_the_constants_of_its_own_module(path: Path) -> None:
+    """A quote runs in the chapter, with whatever the chapter imported under a constant's name."""
+    imported, wrong = {}, []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type != "code":
+            continue
+        tree = quotes.parse(cell.source)
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("common"):
+                module = importlib.import_module(node.module)
+                constants = [name.name for name in node.names if name.name.isupper()]
+                imported |= {name: getattr(module, name) for name in constants}
+        if quotes.is_quote(cell.source):
+            file = quotes.MARKER.match(cell.source)["path"]
+            module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
+            used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+            shared = used & imported.keys() & vars(module).keys()
+            wrong += [(file, x) for x in shared if imported[x] != getattr(module, x)]
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

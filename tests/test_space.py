@@ -38,7 +38,7 @@ from common.classical.projet import (
     visibility,
 )
 from common.classical.spatial_clustering import (
-    cluster_places,
+    cluster_positions,
     points_on_sphere,
     spread_out,
 )
@@ -367,13 +367,13 @@ def test_k_means_starts_from_points_that_differ():
 def test_clusters_are_places():
     true = mixture_of((-0.5, 0.0, 0.5))
     spectrum = STFT_512(true.sum(dim=0))
-    masks = cluster_places(spectrum, 3)
+    masks = cluster_positions(spectrum, 3)
     torch.testing.assert_close(masks.sum(dim=0), torch.ones(spectrum.shape[1:]))
     estimates = STFT_512.inverse(masks[:, None] * spectrum, true.shape[-1])
     assert min(best_sdr(true, estimates)) > 6
     energy = (masks * spectrum.abs().square().sum(dim=0)).sum(dim=(1, 2))
     assert energy[0] >= energy[1] >= energy[2]
-    assert cluster_places(torch.zeros(2, 5, 4, dtype=torch.complex64), 3).isfinite().all()
+    assert cluster_positions(torch.zeros(2, 5, 4, dtype=torch.complex64), 3).isfinite().all()
 
 
 # --- as separators

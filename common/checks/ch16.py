@@ -131,7 +131,7 @@ def expect_right_bias(got: Tensor, matrix: nn.Linear, norm: nn.BatchNorm1d) -> N
 
 
 @check
-def place(function: Callable[[Tensor], Tensor]) -> str:
+def covariance(function: Callable[[Tensor], Tensor]) -> str:
     """Exercise 3: the spatial covariance of one source."""
     spectrum = random_spectrum(2, 5, 400)
     spectrum[1] = (0.4 + 0.3j) * spectrum[0] + 0.2 * spectrum[1]

@@ -15,11 +15,11 @@ from scipy import ndimage
 from torch import Tensor
 
 from common import SAMPLE_RATE
-from common.signal.masks import apply_mask
+from common.signal.masks import EPSILON, apply_mask
 from common.signal.stft import STFT
 
-EPSILON = 1e-8
-"""Added to levels, so that no ratio of two silences is NaN."""
+LEVEL_FLOOR = 1e-8
+"""Added to the levels of both channels, so that where both are silent their ratio is 1."""
 
 
 class Peak(NamedTuple):
@@ -47,7 +47,7 @@ def differences(spectrum: Tensor) -> tuple[Tensor, Tensor]:
     frequency; at 0 Hz it is 0. Yilmaz and Rickard 2004.
     """
     left, right = spectrum
-    ratio = (right.abs() + EPSILON) / (left.abs() + EPSILON)
+    ratio = (right.abs() + LEVEL_FLOOR) / (left.abs() + LEVEL_FLOOR)
     turned = -(right * left.conj()).angle()
     turned[0] = 0
     delay = turned / radians(len(turned)).clamp(min=EPSILON)

@@ -10,11 +10,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from common import SAMPLE_RATE
-from common.signal.masks import apply_mask
+from common.signal.masks import EPSILON, apply_mask
 from common.signal.stft import STFT
-
-EPSILON = 1e-10
-"""Keeps a division by the magnitude of silence at zero instead of NaN."""
 
 
 def smooth_along(magnitude: Tensor, width: int, axis: int) -> Tensor:

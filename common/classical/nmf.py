@@ -16,7 +16,7 @@ from common.data.tracks import Track
 from common.signal.masks import apply_mask
 from common.signal.stft import STFT
 
-EPSILON = 1e-8
+FLOOR = 1e-8
 """Added to magnitudes and models, so that no logarithm and no division meets zero."""
 
 DICTIONARIES = Path(__file__).with_name("dictionaries.safetensors")
@@ -49,10 +49,10 @@ def update_activations(
     never grows; for Itakura-Saito that takes the square root of the step.
     Févotte and Idier 2011, section 4.
     """
-    model = sounds @ activations + EPSILON
+    model = sounds @ activations + FLOOR
     pull = sounds.T @ (data * model ** (beta - 2))
     push = sounds.T @ model ** (beta - 1)
-    ratio = pull / (push + EPSILON)
+    ratio = pull / (push + FLOOR)
     return activations * (ratio if beta >= 1 else ratio.sqrt())
 
 
@@ -71,7 +71,7 @@ def nmf(
     as they are (and `n_components` is theirs); only activations are found. Lee
     and Seung 2001.
     """
-    data = data + EPSILON
+    data = data + FLOOR
     generator = torch.Generator().manual_seed(seed)
     fixed = sounds is not None
     if not fixed:
@@ -88,9 +88,9 @@ def nmf(
             # Transposed, sounds and activations change places.
             turned = data.T, activations.T, sounds.T
             sounds = update_activations(*turned, beta).T
-        model = sounds @ activations + EPSILON
+        model = sounds @ activations + FLOOR
         losses.append(beta_divergence(data, model, beta).item())
-    scale = sounds.sum(dim=0).clamp(min=EPSILON)
+    scale = sounds.sum(dim=0).clamp(min=FLOOR)
     return sounds / scale, activations * scale[:, None], losses
 
 
@@ -110,7 +110,7 @@ def sounding_frames(
         generator = torch.Generator().manual_seed(seed)
         some = torch.randperm(len(loud), generator=generator)[:n_each]
         frames = magnitude[:, loud[some]]
-        found.append(frames / frames.mean().clamp(min=EPSILON))
+        found.append(frames / frames.mean().clamp(min=FLOOR))
     return torch.cat(found, dim=1)
 
 
@@ -148,7 +148,7 @@ class SupervisedNMF:
         s, c = len(self.sources), len(magnitude)
         scores = rearrange(activations, "(s k) n -> s k n", s=s)
         sounds = rearrange(sounds, "f (s k) -> s f k", s=s)
-        models = sounds @ scores + EPSILON
+        models = sounds @ scores + FLOOR
         masks = models / models.sum(dim=0)
         return rearrange(masks, "s f (c n) -> s c f n", c=c)
 

@@ -11,8 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-EPSILON = 1e-10
-"""Keeps a division by the energy of silence at zero instead of NaN."""
+from common.signal.masks import EPSILON
 
 
 def pan_gains(position: float) -> Tensor:

@@ -13,10 +13,8 @@ import torch
 from torch import Tensor
 
 from common import SAMPLE_RATE
+from common.classical.nmf import FLOOR
 from common.signal.stft import STFT
-
-EPSILON = 1e-8
-"""Added to magnitudes and models, so that no division meets zero."""
 
 
 def circle(n: int) -> Tensor:
@@ -41,7 +39,7 @@ def views(spectrum: Tensor, angles: Tensor) -> Tensor:
 
 def visibility(angles: Tensor, places: Tensor) -> Tensor:
     """How much of each place is seen at each angle: (m,), (l,) → (m, l)."""
-    return (places[None] - angles[:, None]).cos().abs() + EPSILON
+    return (places[None] - angles[:, None]).cos().abs() + FLOOR
 
 
 def update_loudness(seen: Tensor, shape: Tensor, loudness: Tensor) -> Tensor:
@@ -51,8 +49,8 @@ def update_loudness(seen: Tensor, shape: Tensor, loudness: Tensor) -> Tensor:
     shows at each angle; loudness: (s, p) → (s, p). The Kullback-Leibler
     divergence between views and model never grows.
     """
-    ratio = seen / (shape @ loudness + EPSILON)
-    push = shape.sum(dim=0)[:, None] + EPSILON
+    ratio = seen / (shape @ loudness + FLOOR)
+    push = shape.sum(dim=0)[:, None] + FLOOR
     return loudness * (shape.T @ ratio) / push
 
 
@@ -64,10 +62,10 @@ def update_spread(
     seen: (m, p); visible: (m, l); spread: (l, s); loudness: (s, p). The
     divergence never grows, and what is zero stays zero.
     """
-    ratio = seen / (visible @ spread @ loudness + EPSILON)
+    ratio = seen / (visible @ spread @ loudness + FLOOR)
     pull = visible.T @ (ratio @ loudness.T)
     push = visible.sum(dim=0)[:, None] * loudness.sum(dim=1)
-    return spread * pull / (push + EPSILON)
+    return spread * pull / (push + FLOOR)
 
 
 def projet(
@@ -80,11 +78,11 @@ def projet(
     summing to 1, and loudness (s, p). Fitzgerald et al. 2016.
     """
     spread = spread / spread.sum(dim=0)
-    loudness = seen.mean(dim=0).expand(spread.shape[1], -1) + EPSILON
+    loudness = seen.mean(dim=0).expand(spread.shape[1], -1) + FLOOR
     for _ in range(n_iter):
         loudness = update_loudness(seen, visible @ spread, loudness)
         spread = update_spread(seen, visible, spread, loudness)
-        total = spread.sum(dim=0) + EPSILON
+        total = spread.sum(dim=0) + FLOOR
         spread, loudness = spread / total, loudness * total[:, None]
     return spread, loudness
 
@@ -105,7 +103,7 @@ def unmix(
     them, p being all bins. The stems add up to the spectrum.
     """
     _, n_bins, n_frames = spectrum.shape
-    part = shape.T[:, :, None] * loudness[:, None] + EPSILON  # (s, m, p)
+    part = shape.T[:, :, None] * loudness[:, None] + FLOOR  # (s, m, p)
     masks = (part / part.sum(dim=0)).unflatten(-1, (n_bins, n_frames))
     return from_views(masks * views(spectrum, angles), angles)
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-EPSILON = 1e-10
-"""Keeps a division by the magnitude of silence at zero instead of NaN."""
+from common.signal.masks import EPSILON
 
 
 def shrink(x: Tensor, by: Tensor | float) -> Tensor:

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from common.signal.k_means import k_means
-
-EPSILON = 1e-10
-"""Keeps a division by the energy of silence at zero instead of NaN."""
+from common.signal.masks import EPSILON
 
 
 def points_on_sphere(spectrum: Tensor) -> Tensor:
@@ -46,7 +44,9 @@ def spread_out(
     return centres
 
 
-def cluster_places(spectrum: Tensor, n_places: int, seed: int = 0) -> Tensor:
+def cluster_positions(
+    spectrum: Tensor, n_positions: int, seed: int = 0
+) -> Tensor:
     """Masks of zeros and ones from k-means: (2, f, n) → (s, f, n).
 
     Bins weigh what they sound; the heaviest cluster is the first.
@@ -54,9 +54,9 @@ def cluster_places(spectrum: Tensor, n_places: int, seed: int = 0) -> Tensor:
     _, n_bins, n_frames = spectrum.shape
     points = points_on_sphere(spectrum).flatten(1).T
     weights = spectrum.abs().square().sum(dim=0).flatten() + EPSILON
-    start = spread_out(points, weights, n_places, seed)
+    start = spread_out(points, weights, n_positions, seed)
     centroids = k_means(points, weights, start, n_iter=50)
     nearest = torch.cdist(points, centroids).argmin(dim=1)
-    masks = torch.stack([(nearest == i).float() for i in range(n_places)])
+    masks = torch.stack([(nearest == i).float() for i in range(n_positions)])
     order = (masks @ weights).argsort(descending=True)
-    return masks[order].reshape(n_places, n_bins, n_frames)
+    return masks[order].reshape(n_positions, n_bins, n_frames)

@@ -20,7 +20,7 @@ from common.support.errors import UsageError
 class Augment:
     """What `Excerpts` changes at random to make new music out of old.
 
-    remix: chance that an excerpt takes every stem from another song and place;
+    remix: chance that an excerpt takes every stem from another song and offset;
     gain: lowest and highest gain per stem in dB; swap_channels: exchange left and right;
     flip_polarity: turn the waveform upside down. Uhlich et al. 2017.
     """
@@ -58,14 +58,17 @@ class Excerpts(Dataset):
         rng = np.random.default_rng((self.seed, index))
         n_sources = len(self.tracks[0].source_names)
         remix = rng.random() < self.augment.remix
-        shared = self._place(rng)
+        shared = self._draw_offset(rng)
         sources = torch.stack(
-            [self._stem(s, *(self._place(rng) if remix else shared), rng) for s in range(n_sources)]
+            [
+                self._stem(s, *(self._draw_offset(rng) if remix else shared), rng)
+                for s in range(n_sources)
+            ]
         )
         return sources.sum(dim=0), sources
 
-    def _place(self, rng: np.random.Generator) -> tuple[int, float]:
-        """A track, and where in it the excerpt begins (0 its start, 1 the last possible place)."""
+    def _draw_offset(self, rng: np.random.Generator) -> tuple[int, float]:
+        """A track, and where in it the excerpt begins (0 its start, 1 the last possible offset)."""
         return int(rng.integers(len(self.tracks))), float(rng.random())
 
     def _stem(self, source: int, track: int, where: float, rng: np.random.Generator) -> Tensor:

@@ -54,13 +54,13 @@ def judge(net: DeepClustering, songs: list[Track]) -> dict[str, list[float]]:
     found: dict[str, list[list[Tensor]]] = {name: [] for name in PULLS}
     for track in songs:
         spectrum = BENCH_STFT(track.mixture)[None]
-        places = net(spectrum.abs())
-        loud = loud_points(places, spectrum.abs(), N_POINTS)
+        embeddings = net(spectrum.abs())
+        loud = loud_points(embeddings, spectrum.abs(), N_POINTS)
         for name, pull in PULLS.items():
             centroids = k_means(*loud, net.centroids, pull=pull)
             row = []
             for hardness in HARDNESSES:
-                masked = apply_mask(cluster_masks(places, centroids, hardness), spectrum)[0]
+                masked = apply_mask(cluster_masks(embeddings, centroids, hardness), spectrum)[0]
                 row.append(sdr(track.sources, BENCH_STFT.inverse(masked, track.n_samples)))
             found[name].append(torch.stack(row))
     return {

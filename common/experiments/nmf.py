@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from common import SOURCES
-from common.classical.nmf import DICTIONARIES, SupervisedNMF, beta_divergence, nmf, sounding_frames
+from common.classical.nmf import (
+    DICTIONARIES,
+    FLOOR,
+    SupervisedNMF,
+    beta_divergence,
+    nmf,
+    sounding_frames,
+)
 from common.data.embedded import SONG_SETS, SongSet, embedded_songs, embedded_tracks
 from common.data.musdb_folder import load_tracks
 from common.evaluation.per_track import evaluate
@@ -49,7 +56,7 @@ def misfits(sounds: Tensor, beta: float) -> tuple[float, float]:
     found = []
     for sources in (["vocals"], ["drums", "bass", "other"]):
         frames = [sounding_frames(tracks, source, STFT(), n_each=50) for source in sources]
-        data = torch.cat(frames, dim=1) + 1e-8
+        data = torch.cat(frames, dim=1) + FLOOR
         _, activations, losses = nmf(data, 1, beta, 60, sounds)
         flat = data.mean(dim=0).expand_as(data)
         found.append(losses[-1] / beta_divergence(data, flat, beta).item())

@@ -46,9 +46,10 @@ def class_centroids(
     for mixture, sources in map(excerpts.__getitem__, range(n_excerpts)):
         spectrum = stft(mixture)[None]
         labels, weights = owned_bins(spectrum, stft(sources)[None])
-        places = rearrange(net(spectrum.abs()), "b c f n d -> (b c) (f n) d")
+        embeddings = net(spectrum.abs())
+        embeddings = rearrange(embeddings, "b c f n d -> (b c) (f n) d")
         owned = (labels * weights[..., None]).mT
-        total = total + (owned @ places).sum(dim=0)
+        total = total + (owned @ embeddings).sum(dim=0)
         count = count + owned.sum(dim=(0, 2))
     return total / count[:, None].clamp(min=1e-12)
 
@@ -61,7 +62,7 @@ def store_centroids(net: nn.Module, excerpts: Dataset, stft: STFT) -> None:
 def loud_points(
     embeddings: Tensor, magnitude: Tensor, n_points: int
 ) -> tuple[Tensor, Tensor]:
-    """The places and weights of the bins that count, `n_points` at most.
+    """The embeddings and weights of the bins that count, `n_points` at most.
 
     embeddings: (b, c, f, n, d), magnitude: (b, c, f, n) → (i, d) and (i,).
     Which bins are drawn is the same in every run, and each of them also
@@ -77,7 +78,7 @@ def loud_points(
 
 
 class ClusteringSeparator(MaskSeparator):
-    """Separate with a clustering net: find the sources' places, then mask.
+    """Separate with a clustering net: find the sources' centroids, then mask.
 
     mixture: (b, c, t) → stems: (b, s, c, t). k-means starts from the net's
     `centroids`, so that cluster s is source s; after `listen` one clustering
@@ -92,7 +93,7 @@ class ClusteringSeparator(MaskSeparator):
 
     @torch.inference_mode()
     def listen(self, segments: Iterable[Tensor]) -> MaskSeparator:
-        """The same, with the places found in a recording's segments."""
+        """The same, with the centroids found in a recording's segments."""
         loud = []
         for segment in segments:
             magnitude = self.stft(segment).abs()
@@ -108,7 +109,7 @@ class ClusteringSeparator(MaskSeparator):
         if self.found is None:  # each recording of the batch by itself
             return torch.cat([self.listen([x])(x) for x in mixture.split(1)])
         spectrum = self.stft(mixture)
-        places = self.net(spectrum.abs())
-        masks = cluster_masks(places, self.found, self.hardness)
+        embeddings = self.net(spectrum.abs())
+        masks = cluster_masks(embeddings, self.found, self.hardness)
         stems = apply_mask(masks, spectrum)
         return self.stft.inverse(stems, mixture.shape[-1])

@@ -30,7 +30,7 @@ def solve_hermitian(matrix: Tensor, right: Tensor) -> Tensor:
 def expectation_maximization(
     estimates: Tensor, mixture: Tensor, n_iter: int = 1, epsilon: float = 1e-10
 ) -> Tensor:
-    """Refine complex spectra of all sources with one place for each.
+    """Refine complex spectra of all sources with one covariance for each.
 
     estimates: (s, c, f, n), mixture: (c, f, n), complex → (s, c, f, n). In
     turns, read off each source's power per bin and its spatial covariance per
@@ -41,14 +41,14 @@ def expectation_maximization(
     for _ in range(n_iter):
         power = estimates.abs().square().mean(dim=1)  # (s, f, n)
         outer = torch.einsum("sifn,sjfn->sijf", estimates, estimates.conj())
-        place = outer / (power.sum(dim=-1) + epsilon)[:, None, None]
+        covariance = outer / (power.sum(dim=-1) + epsilon)[:, None, None]
         # Equal channels make `whole` singular, but for a little noise.
         floor = epsilon**0.5 + 1e-6 * power.sum(dim=0)
         power = power.to(mixture.dtype)
-        whole = torch.einsum("sfn,sijf->ijfn", power, place) + floor * noise
-        white = solve_hermitian(whole, mixture)
-        placed = torch.einsum("sijf,jfn->sifn", place, white)
-        estimates = power[:, None] * placed
+        whole = torch.einsum("sfn,sijf->ijfn", power, covariance)
+        white = solve_hermitian(whole + floor * noise, mixture)
+        filtered = torch.einsum("sijf,jfn->sifn", covariance, white)
+        estimates = power[:, None] * filtered
     return estimates
 
 

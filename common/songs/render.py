@@ -1,4 +1,4 @@
-"""From a score to sound: `render` plays a song's parts, sends them through the desk, sums stems."""
+"""From a score to sound: `render` plays a song's parts, mixes them, sums stems."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import soxr
 
 from common.songs.mixing import mixdown
-from common.songs.mixing.mix_settings import draw_desk, draw_strip
+from common.songs.mixing.mix_settings import draw_mix_settings, draw_strip
 from common.songs.sound import drumsynth, sampler
 from common.songs.sound.singing import sing
 from common.songs.sound.voices import voice
@@ -28,7 +28,7 @@ def render(
     """
     n_samples = round(song.duration * RATE)
     seed = [song.seed, int(song.split == "test")]
-    desk = draw_desk(song, np.random.default_rng([*seed, 1]))
+    settings = draw_mix_settings(song, np.random.default_rng([*seed, 1]))
     stems = {}
     for s, stem in enumerate(STEMS):
         parts = []
@@ -39,7 +39,7 @@ def render(
             if np.abs(audio).max() > 1e-6:
                 parts.append((mixdown.run_strip(audio, strip), strip))
         if parts:
-            stems[stem] = mixdown.mix_stem(stem, parts, desk, dry=not song.variety.effects)
+            stems[stem] = mixdown.mix_stem(stem, parts, settings, dry=not song.variety.effects)
         else:
             stems[stem] = np.zeros((2, n_samples), np.float32)
     if sample_rate != RATE:

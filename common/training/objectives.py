@@ -123,7 +123,7 @@ class ClusteringObjective:
 
 @dataclass(frozen=True)
 class ChimeraObjective:
-    """Both heads at once: `weight` for places, the rest for masks.
+    """Both heads at once: `weight` for embeddings, the rest for masks.
 
     The net answers with `embeddings` and `masks`; `loss` is one of the two
     clustering losses. Luo et al. 2017; the phase-sensitive error for the
@@ -140,6 +140,6 @@ class ChimeraObjective:
         answer = net(self.stft(mixture).abs())
         clustering = ClusteringObjective(self.stft, self.loss)
         masking = PhaseSensitiveObjective(self.stft)
-        places = clustering(lambda _: answer.embeddings, mixture, sources)
+        embeddings = clustering(lambda _: answer.embeddings, mixture, sources)
         masks = masking(lambda _: answer.masks, mixture, sources)
-        return self.weight * places + (1 - self.weight) * masks
+        return self.weight * embeddings + (1 - self.weight) * masks

@@ -6,9 +6,7 @@ import numpy as np
 import torch
 
 from answers import Answers
-from common.classical.nmf import beta_divergence, update_activations
-
-EPSILON = 1e-8
+from common.classical.nmf import FLOOR, beta_divergence, update_activations
 
 
 def sounds_step(data, sounds, activations):
@@ -22,7 +20,7 @@ def sounds_turned(data, sounds, activations):
 
 def sounds_numpy_double(data, sounds, activations):
     v, w, h = (np.asarray(x, dtype=np.float64) for x in (data, sounds, activations))
-    return w * ((v / (w @ h + EPSILON)) @ h.T) / (np.ones_like(v) @ h.T)
+    return w * ((v / (w @ h + FLOOR)) @ h.T) / (np.ones_like(v) @ h.T)
 
 
 def sounds_loop(data, sounds, activations):
@@ -85,7 +83,7 @@ def masks_loop(sounds, activations, owners, n_sources):
 def masks_einsum(sounds, activations, owners, n_sources):
     belongs = torch.nn.functional.one_hot(torch.tensor(owners), n_sources).float()
     models = torch.einsum("fk,kn,ks->sfn", sounds, activations, belongs)
-    return models / (sounds @ activations + EPSILON)
+    return models / (sounds @ activations + FLOOR)
 
 
 def masks_numpy(sounds, activations, owners, n_sources):
@@ -163,7 +161,7 @@ def parts_of_step(data, sounds, activations):
 
 def sparse(data, sounds, activations, weight):
     pull, push = parts_of_step(data, sounds, activations)
-    return activations * pull / (push + weight / (2 * activations.sqrt() + EPSILON))
+    return activations * pull / (push + weight / (2 * activations.sqrt() + FLOOR))
 
 
 def sparse_from_plain(data, sounds, activations, weight):
@@ -176,7 +174,7 @@ def sparse_numpy(data, sounds, activations, weight):
     v, w, h = (np.asarray(x, dtype=np.float64) for x in (data, sounds, activations))
     h = np.maximum(h, 1e-20)
     push = w.T @ np.ones_like(v) + weight / (2 * np.sqrt(h))
-    return h * (w.T @ (v / (w @ h + EPSILON))) / push
+    return h * (w.T @ (v / (w @ h + FLOOR))) / push
 
 
 def sparse_by_gradient(data, sounds, activations, weight):

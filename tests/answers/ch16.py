@@ -177,25 +177,25 @@ FOLDED = Answers(
 )
 
 
-def place_by_einsum(spectrum: Tensor) -> Tensor:
+def covariance_by_einsum(spectrum: Tensor) -> Tensor:
     outer = torch.einsum("ifn,jfn->fij", spectrum, spectrum.conj())
     return outer / spectrum.abs().square().mean(dim=0).sum(dim=-1)[:, None, None]
 
 
-def place_by_matrices(spectrum: Tensor) -> Tensor:
+def covariance_by_matrices(spectrum: Tensor) -> Tensor:
     y = spectrum.movedim(0, 1)  # (f, c, n)
     total = (y @ y.mH).diagonal(dim1=1, dim2=2).real.mean(dim=-1)
     return y @ y.mH / total[:, None, None]
 
 
-def place_in_numpy(spectrum: Tensor) -> np.ndarray:
+def covariance_in_numpy(spectrum: Tensor) -> np.ndarray:
     y = spectrum.numpy()
     return np.stack([(y[:, f] @ y[:, f].conj().T) for f in range(y.shape[1])]) / (
         np.abs(y) ** 2
     ).mean(axis=0).sum(axis=-1).reshape(-1, 1, 1)
 
 
-def place_frame_by_frame(spectrum: Tensor) -> Tensor:
+def covariance_frame_by_frame(spectrum: Tensor) -> Tensor:
     c, n_bins, n_frames = spectrum.shape
     found = torch.zeros(n_bins, c, c, dtype=torch.complex64)
     for f in range(n_bins):
@@ -216,30 +216,30 @@ def power_of(spectrum: Tensor) -> Tensor:
     return spectrum.abs().square().mean(dim=0)[:, None, None]
 
 
-PLACE = Answers(
+COVARIANCE = Answers(
     right={
-        "by einsum": place_by_einsum,
-        "by matrices": place_by_matrices,
-        "in NumPy, frequency by frequency": place_in_numpy,
-        "frame by frame, in 32 bits": place_frame_by_frame,
+        "by einsum": covariance_by_einsum,
+        "by matrices": covariance_by_matrices,
+        "in NumPy, frequency by frequency": covariance_in_numpy,
+        "frame by frame, in 32 bits": covariance_frame_by_frame,
     },
     wrong={
         "no conjugate": (
             lambda y: torch.einsum("ifn,jfn->fij", y, y) / power_of(y).sum(-1),
             "conjugate of the second",
         ),
-        "transposed": (lambda y: place_by_einsum(y).mT, "yours is transposed"),
+        "transposed": (lambda y: covariance_by_einsum(y).mT, "yours is transposed"),
         "magnitudes only": (
-            lambda y: place_by_einsum(y.abs().to(y.dtype)),
+            lambda y: covariance_by_einsum(y.abs().to(y.dtype)),
             "keep the phases",
         ),
-        "the real part": (lambda y: place_by_einsum(y).real, "matrix is complex"),
+        "the real part": (lambda y: covariance_by_einsum(y).real, "matrix is complex"),
         "divided by the number of frames": (
             lambda y: outer_of(y).mean(-1),
             "number of frames",
         ),
         "the sum over channels": (
-            lambda y: place_by_einsum(y) / len(y),
+            lambda y: covariance_by_einsum(y) / len(y),
             "mean over channels",
         ),
         "divided frame by frame": (
@@ -254,7 +254,7 @@ PLACE = Answers(
             lambda y: outer_of(y).sum(-1) / power_of(y).sum(),
             "by its own power",
         ),
-        "channels first": (lambda y: place_by_einsum(y).movedim(0, -1), "The shape should be"),
+        "channels first": (lambda y: covariance_by_einsum(y).movedim(0, -1), "The shape should be"),
     },
 )
 
@@ -347,6 +347,6 @@ VOCALS_AND_REST = Answers(
 ANSWERS = {
     "saved": SAVED,
     "folded": FOLDED,
-    "place": PLACE,
+    "covariance": COVARIANCE,
     "vocals_and_rest": VOCALS_AND_REST,
 }

@@ -1,7 +1,8 @@
 """The settings of a mix, drawn from a song's seed: what each part goes through, and how loud it is.
 
-A `Strip` is a desk's channel strip: the settings of one part. A `Desk` holds what the whole song
-shares: its rooms, its echo time and the loudness of each stem. `mixdown` applies both.
+A `Strip` holds the settings of one part, like a channel strip of a mixing desk. `MixSettings` hold
+what the whole song shares: its rooms, its echo time and the loudness of each stem. `mixdown`
+applies both.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Desk:
+class MixSettings:
     """What a song's parts share; each dict holds one entry per stem.
 
     Levels in dB; ratios of the stem compressors; tilts in dB from
@@ -100,7 +101,7 @@ MANNERS = {
 """Styles that are not here, soul and latin among them, are mixed the plain way."""
 
 
-def draw_desk(song: Song, rng: np.random.Generator) -> Desk:
+def draw_mix_settings(song: Song, rng: np.random.Generator) -> MixSettings:
     """Draw the rooms, echo and levels of a song."""
     manner = MANNERS.get(song.style, Manner())
     small = rooms.build(
@@ -121,7 +122,7 @@ def draw_desk(song: Song, rng: np.random.Generator) -> Desk:
         for note in part.notes
         if round(note.pitch) in (35, 36)
     )
-    return Desk(
+    return MixSettings(
         rooms={"drums": small, "bass": small, "other": large, "vocals": large},
         levels=levels,
         ratios={stem: 2.75 + 1.25 * float(a) for stem, (a, _) in drawn.items()},

@@ -1,11 +1,11 @@
-"""The mixing desk at work: parts through their strips, strips into stems, stems into headroom."""
+"""The mix: parts through their strips, strips into stems, stems into headroom."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from common.songs.mixing import effects, rooms
-from common.songs.mixing.mix_settings import RATE, Desk, Strip
+from common.songs.mixing.mix_settings import RATE, MixSettings, Strip
 
 PEAK = 0.95
 """No stem and no mixture exceeds this, linear full scale."""
@@ -44,7 +44,9 @@ def run_strip(audio: np.ndarray, strip: Strip) -> np.ndarray:
     return audio * np.float32(0.1 * 10 ** (strip.level / 20) / (active_rms(audio) + 1e-9))
 
 
-def mix_stem(stem: str, parts: list[tuple[np.ndarray, Strip]], desk: Desk, dry: bool) -> np.ndarray:
+def mix_stem(
+    stem: str, parts: list[tuple[np.ndarray, Strip]], settings: MixSettings, dry: bool
+) -> np.ndarray:
     """Sum a stem's parts, add echo and room, tilt, compress and set its level: → (2, t)."""
     total = sum(audio for audio, _ in parts)
     if not dry:
@@ -52,19 +54,21 @@ def mix_stem(stem: str, parts: list[tuple[np.ndarray, Strip]], desk: Desk, dry: 
         for audio, strip in parts:
             if strip.echo is not None:
                 echoes = (
-                    effects.echo(audio, RATE, desk.echo_time, 0.55) * 10 ** (strip.echo / 20) / 0.55
+                    effects.echo(audio, RATE, settings.echo_time, 0.55)
+                    * 10 ** (strip.echo / 20)
+                    / 0.55
                 )
                 total = total + echoes
                 send += 0.15 * (echoes[0] + echoes[1])
             if strip.reverb is not None:
                 send += (audio[0] + audio[1]) * np.float32(
-                    0.5 * 10 ** ((strip.reverb + desk.wet) / 20)
+                    0.5 * 10 ** ((strip.reverb + settings.wet) / 20)
                 )
         if send.any():
-            total = total + rooms.reverb(send, desk.rooms[stem])
-        if stem == "other" and desk.duck:
-            total = effects.duck(total, RATE, desk.beats, desk.duck)
-        tilt = desk.tilts[stem]
+            total = total + rooms.reverb(send, settings.rooms[stem])
+        if stem == "other" and settings.duck:
+            total = effects.duck(total, RATE, settings.beats, settings.duck)
+        tilt = settings.tilts[stem]
         total = effects.equalise(
             total,
             # Asymmetric distortion leaves a direct current behind.
@@ -73,9 +77,9 @@ def mix_stem(stem: str, parts: list[tuple[np.ndarray, Strip]], desk: Desk, dry: 
             effects.biquad("highshelf", 3000, RATE, tilt),
         )
         threshold = 20 * np.log10(active_rms(total) + 1e-9) + 2
-        total = effects.compress(total, RATE, threshold, desk.ratios[stem], 0.01, 0.2)
-    total = total * np.float32(10 ** (desk.levels[stem] / 20) / (active_rms(total) + 1e-9))
-    return effects.limit(total, min(LOUDEST, 10 ** ((desk.levels[stem] + CREST) / 20)))
+        total = effects.compress(total, RATE, threshold, settings.ratios[stem], 0.01, 0.2)
+    total = total * np.float32(10 ** (settings.levels[stem] / 20) / (active_rms(total) + 1e-9))
+    return effects.limit(total, min(LOUDEST, 10 ** ((settings.levels[stem] + CREST) / 20)))
 
 
 def active_rms(audio: np.ndarray) -> float:
