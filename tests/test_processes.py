@@ -188,6 +188,7 @@ def test_a_killed_run_of_two_processes_equals_one_that_was_not(
     assert {path.name for path in killed.iterdir()} == {
         STATE,
         "history.json",
+        "recipe.json",
         f"{name}.safetensors",
     }
     a, b = (load_file(folder / f"{name}.safetensors") for folder in (whole, killed))

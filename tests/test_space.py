@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from common import SAMPLE_RATE, checks
+from common import SAMPLE_RATE
 from common.classical.duet import (
     CentreDuet,
     Duet,
@@ -454,83 +454,3 @@ def test_duets_middle_follows_a_song_that_is_a_little_off_balance():
     assert abs(peak.gain - right / left) < 0.05
     _, rest = method(stereo[None])[0]
     assert sdr(stereo, rest) > 20
-
-
-# --- the chapter's checks
-
-
-def wide(audio, factor):
-    middle = (audio[0] + audio[1]) / 2
-    return torch.stack(
-        [middle + factor * (audio[0] - middle), middle + factor * (audio[1] - middle)]
-    )
-
-
-def wide_in_place(audio, factor):
-    audio[:] = wide(audio, factor)
-    return audio
-
-
-def disjoint(own):
-    """k - r of energies (s, f, n)."""
-    others = own.sum(axis=0) - own
-    return ((own > others) * (own - others)).sum(axis=(1, 2)) / own.sum(axis=(1, 2))
-
-
-def disjoint_per_frequency(magnitudes):
-    own = magnitudes.square()
-    others = own.sum(dim=0) - own
-    kept = ((own > others) * (own - others)).sum(dim=2)
-    return (kept / own.sum(dim=2).clamp(min=1e-9)).mean(dim=1)
-
-
-def without_middle(spectrum, low):
-    side = ((spectrum[0] - spectrum[1]) / 2).expand(2, -1, -1)
-    return torch.cat([spectrum[:, :low], side[:, low:]], dim=1)
-
-
-@pytest.mark.parametrize(
-    ("name", "answer"),
-    [
-        ("widen", wide),
-        ("widen", lambda audio, factor: wide(audio.double(), factor)),
-        ("widen", lambda audio, factor: wide(audio, factor).numpy()),
-        ("widen", lambda audio, factor: list(wide(audio, factor))),
-        ("safe_distance", lambda frequency: 343.0 / frequency / 2),
-        ("safe_distance", lambda frequency: torch.tensor(343.0 / frequency / 2)),
-        ("disjointness", lambda magnitudes: disjoint(magnitudes.square())),
-        ("disjointness", lambda magnitudes: disjoint(magnitudes.double().numpy() ** 2)),
-        ("disjointness", lambda magnitudes: disjoint(magnitudes.square()).tolist()),
-        ("karaoke", without_middle),
-        ("karaoke", lambda spectrum, low: without_middle(spectrum, low).numpy()),
-        ("karaoke", lambda spectrum, low: without_middle(spectrum.to(torch.complex128), low)),
-    ],
-)
-def test_right_answers_pass(name, answer):
-    verdict = getattr(checks.ch07, name)(answer)
-    assert verdict.passed, verdict.message
-
-
-@pytest.mark.parametrize(
-    ("name", "answer", "hint"),
-    [
-        ("widen", lambda audio, factor: wide(audio, factor).flip(0), "Left is now right"),
-        ("widen", lambda audio, factor: wide(audio, 2 * factor), "should be doubled"),
-        ("widen", lambda audio, factor: 2 * wide(audio, factor), "it should stay"),
-        ("widen", lambda audio, factor: wide(audio, {0: 0, 1: 1}.get(factor, 2)), "factor of 0.5"),
-        ("widen", wide_in_place, "work on a copy"),
-        ("safe_distance", lambda frequency: 343.0 / frequency, "whole period"),
-        ("safe_distance", lambda frequency: 34300.0 / frequency / 2, "centimetres"),
-        ("safe_distance", lambda frequency: 0.1715, "The higher the frequency"),
-        ("disjointness", disjoint, "square first"),
-        ("disjointness", disjoint_per_frequency, "divide once"),
-        ("disjointness", lambda magnitudes: disjoint(magnitudes.square_()), "work on a copy"),
-        ("karaoke", lambda spectrum, low: without_middle(spectrum, low + 1), "itself included"),
-        ("karaoke", lambda spectrum, low: without_middle(spectrum, 4), "Let `low` decide"),
-        ("karaoke", lambda spectrum, low: without_middle(spectrum.flip(0), low), "Below bin"),
-        ("karaoke", lambda spectrum, low: without_middle(spectrum, spectrum.shape[1]), "alike"),
-    ],
-)
-def test_wrong_answers_get_their_hint(name, answer, hint):
-    verdict = getattr(checks.ch07, name)(answer)
-    assert not verdict.passed and hint in verdict.message, verdict.message
