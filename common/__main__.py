@@ -79,19 +79,16 @@ def write_songs(options: argparse.Namespace) -> None:
     """`python -m common songs`."""
     from common.songs.dataset import write_set
 
-    try:
-        root = write_set(
-            options.out,
-            options.train,
-            options.test,
-            options.seconds,
-            options.seed,
-            options.rate,
-            soundfont=options.soundfont,
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    print(f"{options.train} training and {options.test} test songs lie in {root}")
+    root = write_set(
+        options.out,
+        options.train,
+        options.test,
+        options.seconds,
+        options.seed,
+        options.rate,
+        soundfont=options.soundfont,
+    )
+    print(f"{options.train} training and {options.test} test songs are in {root}")
 
 
 def separate_files(options: argparse.Namespace) -> None:
@@ -183,8 +180,8 @@ def evaluate_model(options: argparse.Namespace) -> None:
             for key, name in named.items()
             if key in results["median"]
         }
-        told = [f"{name} {value:6.2f}" for name, value in values.items() if value is not None]
-        print(f"{source:14}", *told or ["silent"])
+        known = [f"{name} {value:6.2f}" for name, value in values.items() if value is not None]
+        print(f"{source:14}", *known or ["silent"])
     if options.out:
         save_results(results, options.out)
         print(f"results: {options.out}")
@@ -192,16 +189,15 @@ def evaluate_model(options: argparse.Namespace) -> None:
 
 def test_tracks(options: argparse.Namespace, sample_rate: int) -> Iterator[Track]:
     """The test tracks that the options ask for, one at a time, at a rate in Hz."""
-    from common.data.embedded import SONG_SETS, embedded_songs
+    from common.data.embedded import embedded_songs, songs_here
     from common.data.musdb_folder import iterate_tracks
-    from common.support.scale import scale
 
     limit = options.max_tracks
     if limit is not None and limit < 1:
         raise UsageError(f"--max-tracks is {limit}: ask for at least one track")
     root = options.data
     if not root:
-        songs = replace(SONG_SETS[scale()], sample_rate=sample_rate)
+        songs = replace(songs_here(), sample_rate=sample_rate)
         limit = min(limit or songs.n_test, songs.n_test)
         root = embedded_songs(songs, n_train=0, n_test=limit)
     return iterate_tracks(root, "test", sample_rate, limit=limit)
@@ -220,23 +216,23 @@ def list_models(options: argparse.Namespace) -> None:
     for name, make in METHODS.items():
         method = make()
         dictionaries = getattr(method, "dictionaries", None)
-        learnt = "none" if dictionaries is None else f"{dictionaries.numel():,}"
+        numbers = "none" if dictionaries is None else f"{dictionaries.numel():,}"
         gives = f"{', '.join(method.sources)}; at most {method.segment:g} s at once"
-        print(f"{name:20} {learnt:>12}  {gives}")
+        print(f"{name:20} {numbers:>12}  {gives}")
     print(f"`separate` takes {DEFAULT_MODEL} by default: {WHY_DEFAULT}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; what a person can mend becomes one plain line and exit code 2."""
+    """Run one command; what a person can put right becomes one plain line and exit code 2."""
     options = parser().parse_args(arguments)
     try:
         options.run(options)
-    except UsageError as error:
+    except (UsageError, FloatingPointError) as error:
         print(f"error: {printable(error)}", file=sys.stderr)
         return 2
     except OSError as error:
-        name = printable(error.filename or "")
-        print(f"error: {name}: {error.strerror or error}", file=sys.stderr)
+        where = f"{printable(error.filename)}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

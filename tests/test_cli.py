@@ -18,10 +18,12 @@ from common import DEFAULT_MODEL, SAMPLE_RATE, SOURCES, WHY_DEFAULT
 from common.__main__ import main, parser
 from common.classical.hpss import HPSS
 from common.classical.table import METHODS
+from common.data.embedded import SONG_SETS, songs_here
 from common.data.musdb_folder import load_tracks
 from common.models.open_unmix import OpenUnmix
 from common.recipes import recipe, save_checkpoint
 from common.separation import separate as separate_audio
+from common.support.scale import SCALES
 
 
 @pytest.fixture(scope="module")
@@ -478,6 +480,33 @@ def test_evaluate_works_at_the_models_rate_on_as_many_tracks_as_wanted(tmp_path,
     assert [track["name"] for track in results["tracks"]] == ["Band - Song 0", "Band - Song 1"]
     embedded = evaluated("hpss", "--max-tracks", 1, out=tmp_path / "e.json")
     assert embedded["sample_rate"] == 32000 and len(embedded["tracks"]) == 1
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_what_is_evaluated_on_is_the_live_test_split_at_every_scale_but_smoke(scale, monkeypatch):
+    monkeypatch.setenv("BOOK_SCALE", scale)
+    wanted = SONG_SETS["smoke" if scale == "smoke" else "live"]
+    assert songs_here() == wanted and wanted.n_test > 0
+
+
+def test_training_that_fails_is_one_line(tmp_path, monkeypatch, capsys):
+    def breaks(*_):
+        raise FloatingPointError("the loss became nan at step 3: lower the learning rate")
+
+    monkeypatch.setattr("common.recipes.training.train", breaks)
+    assert main(["train", "unet", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        "error: the loss became nan at step 3: lower the learning rate\n"
+    )
+
+
+def test_an_error_of_the_system_without_a_file_has_no_empty_name(tmp_path, monkeypatch, capsys):
+    def breaks(*_):
+        raise OSError("2000 requested and 1000 written")
+
+    monkeypatch.setattr("common.recipes.training.train", breaks)
+    assert main(["train", "unet", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "error: 2000 requested and 1000 written\n"
 
 
 def test_evaluate_refuses_a_number_of_tracks_or_a_device_that_is_none(tmp_path, capsys):

@@ -158,13 +158,21 @@ def broken(root, kind):
     if kind == "shorter stem":
         soundfile.write(song / "other.wav", stems(20000)[0], 44100)
         return "20000 samples at 44100 Hz"
+    if kind == "no number":
+        audio = stems()[0]
+        audio[700, 1] = np.nan
+        soundfile.write(song / "drums.wav", audio, 44100, subtype="FLOAT")
+        return "Band - Song 3 holds NaN"
     if kind == "other rate":
         soundfile.write(song / "vocals.wav", stems()[0], 48000)
         return "at 48000 Hz"
     raise AssertionError(kind)
 
 
-@pytest.mark.parametrize("kind", ["missing stem", "half a file", "shorter stem", "other rate"])
+BROKEN = ["missing stem", "half a file", "shorter stem", "other rate", "no number"]
+
+
+@pytest.mark.parametrize("kind", BROKEN)
 def test_half_copied_folders_are_refused(wav_root, kind):
     expected = broken(wav_root, kind)
     with pytest.raises(UsageError, match=expected):

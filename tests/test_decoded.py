@@ -98,6 +98,18 @@ def test_only_music_that_changed_is_decoded_again(root, reads):
     assert len(reads) == 2
 
 
+def test_music_that_changed_behind_a_link_is_decoded_again(root, reads):
+    elsewhere = root.parent / "disk" / "Song 3"
+    elsewhere.parent.mkdir()
+    (root / "train" / "Song 3").rename(elsewhere)
+    (root / "train" / "Song 3").symlink_to(elsewhere, target_is_directory=True)
+    decode(root, RATE)
+    del reads[:]
+    write_song(elsewhere, seed=30)
+    decode(root, RATE)
+    assert reads == ["Song 3"]
+
+
 def test_interrupted_decoding_goes_on_where_it_stopped(root, reads, monkeypatch):
     save = np.save
 

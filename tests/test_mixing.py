@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import asdict
 
 import jams
@@ -274,6 +275,14 @@ def test_a_version_changes_every_stem_alike(songs):
     torch.testing.assert_close(changed.mixture, changed.sources.sum(dim=0))
     same = version(songs[0])
     torch.testing.assert_close(same.sources, songs[0].sources, atol=0, rtol=0)
+
+
+def test_what_a_killed_process_has_left_is_no_obstacle(songs, tmp_path):
+    left = tmp_path / f".song.{os.getpid()}.part"
+    left.mkdir()
+    (left / "old.wav").touch()
+    folder = write_track_folder(songs[0], tmp_path / "song")
+    assert not left.exists() and not (folder / "old.wav").exists()
 
 
 def test_versions_are_a_musdb_folder_and_are_rendered_once(songs, tmp_path):

@@ -160,7 +160,7 @@ def command(name: str, music: Path, out: Path) -> list[str]:
 
 
 def train_until(rank: int, name: str, music: Path, out: Path, kill_at: int | None) -> None:
-    """`python -m common train --resume` with a save every third step; killed in a step's middle."""
+    """`python -m common train --resume`, saved every second step; killed in a step's middle."""
     made, calls = RECIPES[name]["smoke"], []
 
     def objective(net: nn.Module, mixture: Tensor, sources: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from common.recipes import (
 )
 from common.recipes.checkpoints import description
 from common.recipes.parts import describe
-from common.recipes.training import check_claim
+from common.recipes.training import check_claim, run_facts
 from common.signal.stft import STFT
 from common.support.errors import UsageError
 from common.support.files import write_json, write_tensors
@@ -125,6 +125,12 @@ def test_what_a_file_may_build_is_in_the_table(tmp_path):
         write_tensors(path, {"x": torch.zeros(1)}, {"net": net, "separator": "{}"})
         with pytest.raises(UsageError, match="is no checkpoint of this book"):
             load(path)
+    net = recipe("unet", "smoke").net()
+    whole = description("unet", "smoke")
+    for separator in ('{"make": "system"}', "{}", '{"make": "STFT", "n": 1}', "3"):
+        write_tensors(path, dict(net.state_dict()), whole | {"separator": separator})
+        with pytest.raises(UsageError, match="is no checkpoint of this book"):
+            load(path)
     with pytest.raises(TypeError, match="not in PARTS"):
         describe(torch.nn.Linear)
     with pytest.raises(TypeError, match="cannot hold"):
@@ -155,12 +161,10 @@ def test_only_layers_that_are_no_norm_are_written_in_half_precision(tmp_path):
     for key, x in load_file(path).items():
         whole = torch.int64 if key.endswith("num_batches_tracked") else torch.float32
         assert x.dtype == (torch.float16 if key.startswith("norm") else whole), key
-    save_checkpoint(path, net, "unet", "smoke", half=False)
-    assert torch.float16 not in {x.dtype for x in load_file(path).values()}
 
 
 def test_resuming_another_run_is_refused(tmp_path, monkeypatch):
-    run = description("unet", "smoke")
+    run = run_facts("unet", "smoke", tmp_path)
     check_claim(tmp_path, run, resume=False)
     write_json(tmp_path / "recipe.json", run)
     check_claim(tmp_path, run, resume=False)  # nothing is trained yet
@@ -173,8 +177,13 @@ def test_resuming_another_run_is_refused(tmp_path, monkeypatch):
         train("chimera", "smoke", **given)
     with pytest.raises(UsageError, match="a run of unet at scale smoke, not of unet at scale zoo"):
         train("unet", "zoo", **given)
-    with pytest.raises(UsageError, match="unet at scale smoke by an older recipe"):
-        check_claim(tmp_path, run | {"net": "{}"}, resume=True)
+    others = {"net": "{}", "objective": "l1", "seconds": 3, "n_channels": 2, "sample_rate": 8000}
+    others |= {"augment": {}, "precision": "no", "music": "/elsewhere"}
+    others["config"] = run["config"] | {"steps": run["config"]["steps"] - 1}
+    for key, value in others.items():
+        with pytest.raises(UsageError, match=rf"unet at scale smoke with other .* \({key}\)"):
+            check_claim(tmp_path, run | {key: value}, resume=True)
+    assert set(run) - set(others) == {"recipe", "scale", "separator"}
     (tmp_path / "recipe.json").unlink()
     with pytest.raises(UsageError, match="does not say of which model"):
         check_claim(tmp_path, run, resume=True)

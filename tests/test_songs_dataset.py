@@ -186,6 +186,14 @@ def test_a_set_made_otherwise_is_refused_and_left_alone(root, change):
     assert snapshot(root) == before
 
 
+def test_another_release_of_the_package_goes_on_with_a_set(root, monkeypatch):
+    """Which sound the generator makes is what GENERATOR_VERSION says, not the package's version."""
+    before = snapshot(root)
+    monkeypatch.setattr("common.songs.dataset.__version__", "99.0")
+    write_set(root, **SMALL)
+    assert snapshot(root) == before
+
+
 def test_set_json_says_what_the_set_was_made_from(root):
     card = json.loads((root / "set.json").read_text(encoding="utf-8"))
     assert card["seed"] == 0

@@ -61,4 +61,7 @@ def test_facts_compare_as_they_are_read_back(tmp_path: Path) -> None:
     for _ in range(2):  # a tuple becomes a list on disk: the same facts, so no row is lost
         run_rows(path, {"sizes": (1, 2)}, [{"seed": 0}], measure)
     assert measured == [{"seed": 0}]
+    rows = run_rows(path, {"sizes": (1, 2)}, [{"seed": 1}], measure)
+    assert rows == [{"seed": 1, "value": 1}], "a row that nobody asks for is no result any more"
+    run_rows(path, {"sizes": (1, 2)}, [{"seed": 0}], measure)
     assert json.loads(path.read_text(encoding="utf-8"))["about"] == {"sizes": [1, 2]}

@@ -41,7 +41,8 @@ def with_gate(track: Track, source: str = "vocals") -> Track:
     gates = torch.zeros(len(track.sources), 1, track.n_samples)
     gates[track.source_names.index(source)] = note_gate(track, source)
     left, right = track.sources[:, :1], track.sources[:, 1:]
-    return replace(track, sources=torch.cat([left, gates, right], dim=1))
+    sources = torch.cat([left, gates, right], dim=1)
+    return replace(track, sources=sources, recorded_mixture=None)
 
 
 def active_frames(gate: Tensor, stft: STFT) -> Tensor:

@@ -1,8 +1,8 @@
 """Changes that make new music out of old: gain, polarity, channels, pitch and tempo.
 
 Each takes audio `(..., c, t)` and gives back audio. `change_tempo` and `change_pitch` are the phase
-vocoder, written out to be read; `sox_tempo` and `sox_pitch` are SoX's, which is kinder to drums;
-`write_versions` renders them beforehand, into a folder in MUSDB18 layout.
+vocoder, written out to be read; `sox_tempo` and `sox_pitch` are SoX's, which keep onsets of drums
+sharp; `write_versions` renders them beforehand, into a folder in MUSDB18 layout.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ def stretch_spectrum(spectrum: Tensor, rate: float, hop_length: int) -> Tensor:
     """Read a spectrum's frames `rate` times faster, each bin at its own pitch.
 
     spectrum: complex (..., f, n) → (..., f, ceil(n / rate)). The magnitude
-    lies between two frames; the phase goes on by what those two differ, which
-    keeps each bin's frequency. Flanagan and Golden 1966; Dolson 1986.
+    is interpolated between two frames; the phase goes on by what those two
+    differ, which keeps each bin's frequency. Flanagan and Golden 1966;
+    Dolson 1986.
     """
     n_bins, n_frames = spectrum.shape[-2:]
     at = torch.arange(0, n_frames, rate)
@@ -91,7 +92,7 @@ def sox_tempo(audio: Tensor, rate: float, sample_rate: int) -> Tensor:
     """Play `rate` times faster at the same pitch, by SoX.
 
     audio: (c, t) → (c, about t / rate). Waveform similarity overlap-add, which
-    keeps the strokes of drums: Verhelst and Roelands 1993.
+    keeps the onsets of drums sharp: Verhelst and Roelands 1993.
     """
     return _sox(audio, sample_rate, "tempo", factor=rate, audio_type="m")
 
@@ -169,6 +170,7 @@ def write_track_folder(
     import soundfile
 
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     unfinished.mkdir(parents=True)
     try:
         stems = zip(track.source_names, track.sources, strict=True)

@@ -4,14 +4,15 @@
     FOLDER/<hash>.npy       its sources (s, c, t) at that rate, float16
 
 A file's name is made from name, size and date of what was decoded: music that changes is decoded
-again, and decoding that was interrupted goes on where it stopped. Nothing in a folder says where it
-lies, so it can be carried to another machine and given to `--data` there; reading it takes NumPy.
+again, and decoding that was interrupted goes on where it stopped. A folder holds no absolute
+path, so it can be carried to another machine and given to `--data` there; reading it takes NumPy.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,9 +37,9 @@ IN_MEMORY = 8e9
 
 @dataclass(frozen=True, eq=False)
 class DecodedTrack:
-    """A track on disk of which any stretch is read without decoding.
+    """A track on disk; any stretch of it is read without decoding.
 
-    What is sent to another process is the file's name, never the audio.
+    Another process is sent the file's name, never the audio.
     """
 
     name: str
@@ -155,8 +156,8 @@ def _files(folder: Path) -> list[Path]:
         raise UsageError(
             f"{folder.parent} is not in MUSDB18 layout: it has no folder {folder.name}/"
         )
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(map(is_foreign, (path, *path.relative_to(folder).parents)))
-    )
+    found = []
+    for above, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not is_foreign(Path(name))]
+        found += [Path(above, name) for name in names if not is_foreign(Path(name))]
+    return sorted(path for path in found if path.is_file())

@@ -36,11 +36,16 @@ SONG_SETS = {
     "live": SongSet(n_train=24, n_test=8, seconds=24.0),
     "zoo": SongSet(n_train=360, n_test=0, seconds=24.0, seed=1),
 }
-"""The sets by scale. Only "live" has a test split that counts; "zoo" learns from other songs."""
+"""The sets by name. Only "live" has a test split that counts; "zoo" learns from other songs."""
+
+
+def songs_here() -> SongSet:
+    """The songs that are read and measured at this scale: a few short ones, or the live set."""
+    return SONG_SETS["smoke" if scale() == "smoke" else "live"]
 
 
 def songs_folder(songs: SongSet) -> Path:
-    """Where a set of embedded songs lies, whether or not it has been rendered."""
+    """The folder of a set of embedded songs, whether or not it has been rendered."""
     from common.songs.dataset import GENERATOR_VERSION
 
     name = f"songs-v{GENERATOR_VERSION}-{songs.seconds:g}s-seed{songs.seed}-{songs.sample_rate}hz"
@@ -57,7 +62,7 @@ def embedded_songs(
     """
     from common.songs.dataset import write_set
 
-    songs = songs or SONG_SETS[scale()]
+    songs = songs or songs_here()
     counts = {
         "n_train": songs.n_train if n_train is None else n_train,
         "n_test": songs.n_test if n_test is None else n_test,
@@ -74,12 +79,12 @@ def embedded_songs(
 def render_rest() -> subprocess.Popen | None:
     """Render this scale's songs in a process of its own, so that a reader can read on meanwhile.
 
-    Songs that are there can be read at once; whoever asks for others waits for them. Returns the
+    Songs that are there can be read at once; asking for others waits for them. Returns the
     process, or None where nothing is missing.
     """
     from common.songs.dataset import missing_tracks
 
-    songs = SONG_SETS[scale()]
+    songs = songs_here()
     counts = {"train": songs.n_train, "test": songs.n_test}
     if not missing_tracks(songs_folder(songs), counts, songs.seconds, songs.seed):
         return None
@@ -95,7 +100,7 @@ def embedded_tracks(
 
     Asking for test tracks, or for the first few training tracks, renders no more than those.
     """
-    songs = songs or SONG_SETS[scale()]
+    songs = songs or songs_here()
     if split == "test":
         root = embedded_songs(songs, n_train=0, n_test=limit)
     elif split == "train" and limit is not None:

@@ -40,7 +40,7 @@ def is_foreign(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Entry:
-    """A track of a folder in MUSDB18 layout, none of which has been read yet.
+    """A track of a folder in MUSDB18 layout that has not been read yet.
 
     path: its mixture.wav, or its .stem.mp4 file. Length and rate are looked up on first use.
     """
@@ -222,11 +222,16 @@ def _check_wav_folder(folder: Path) -> None:
 
 
 def read_track(entry: Entry, sample_rate: int = SAMPLE_RATE, n_channels: int = 2) -> Track:
-    """Read one track of `open_database` into memory, resampled and with `n_channels` channels."""
+    """Read one track of `open_database` into memory, resampled and with `n_channels` channels.
+
+    Raises UsageError for a file that cannot be read or holds NaN or infinite samples.
+    """
     if entry.is_wav:
         stems = np.stack([entry.stem(index) for index in range(1 + len(SOURCES))])
     else:
         stems = read_stems(entry.path, None)
+    if not np.isfinite(stems).all():
+        raise UsageError(f"{entry.name} holds NaN or infinite samples")
     stems = np.moveaxis(stems, -1, 1)
     audio = match_channels(resample(torch.from_numpy(stems), entry.rate, sample_rate), n_channels)
     folder = entry.path.parent if entry.is_wav else None
@@ -240,7 +245,10 @@ def load_tracks(
     n_channels: int = 2,
     limit: int | None = None,
 ) -> list[Track]:
-    """Read the tracks of one split of a folder in MUSDB18 layout into memory, in name order."""
+    """Read the tracks of one split of a folder in MUSDB18 layout into memory.
+
+    In the order of their names; embedded songs in the order in which they were made.
+    """
     return list(iterate_tracks(root, split, sample_rate, n_channels, limit))
 
 

@@ -3,7 +3,7 @@
 `python -m common.experiments.zoo NAME` trains where it left off (state in runs/NAME-zoo), then
 scores the model beside silence, mixture, static filter and ideal ratio masks on the embedded
 test songs and on the real excerpt, and writes common/checkpoints/NAME.{safetensors,json}.
-With `--speed` it only times a committed checkpoint again, which wants a quiet machine.
+With `--speed` it only times a committed checkpoint again, for which the machine must be quiet.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 
 from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
 from common.data.real_music import real_excerpt
@@ -31,7 +33,7 @@ from common.recipes.table import RECIPES
 from common.recipes.training import train
 from common.separation.any_length import separate
 from common.songs.dataset import GENERATOR_VERSION, set_hash
-from common.support.files import write_json
+from common.support.files import write_json, write_whole
 
 COMPARED = ("mixture", "static-filter", "ideal-ratio-mask")
 """The bounds that a model card shows beside the model."""
@@ -87,6 +89,14 @@ def measure(model: object) -> tuple[dict, dict]:
     return results, evaluate_track(model, real_excerpt())
 
 
+def hardware() -> str:
+    """What the net was trained on, as `fit` chooses it."""
+    device = Accelerator().device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {device.type.upper()}, {torch.get_num_threads()} threads"
+
+
 def make_card(name: str, weights: Path, seconds: float) -> dict:
     """Everything that a reader should know about a checkpoint."""
     made = RECIPES[name]["zoo"]
@@ -115,7 +125,8 @@ def make_card(name: str, weights: Path, seconds: float) -> dict:
         "trained_on_generator": json.loads(songs.read_text(encoding="utf-8"))["generator"],
         "test_hash": set_hash(embedded_songs(SONG_SETS["live"], n_train=0), "test"),
         "validation": history["validation"],
-        "hardware": f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
+        "hardware": hardware(),
+        "precision": history["precision"],
         "wall_seconds": round(seconds),
         "command": f"python -m common.experiments.zoo {name}",
         "results": results,
@@ -147,7 +158,7 @@ def main() -> None:
         weights = train(name, "zoo", folder=folder, resume=True)
     card = make_card(name, weights, seconds())
     CHECKPOINTS.mkdir(exist_ok=True)
-    shutil.copy(weights, CHECKPOINTS / f"{name}.safetensors")
+    write_whole(CHECKPOINTS / f"{name}.safetensors", partial(shutil.copyfile, weights))
     write_json(CHECKPOINTS / f"{name}.json", card)
     print(json.dumps({key: card[key] for key in ("sdr", "excerpt_sdr", "bounds")}, indent=1))
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 """Where `NAME.safetensors` and its model card `NAME.json` are committed."""
 
+NOT_OURS = (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError)
+"""What goes wrong with a file that `save_checkpoint` has not written."""
 
 _HALVED = (
     nn.Linear,
@@ -40,16 +42,16 @@ _HALVED = (
 """Layers whose weights half precision serves: they are many, and none of them is a statistic."""
 
 
-def save_checkpoint(path: Path, net: nn.Module, name: str, scale: str, half: bool = True) -> None:
+def save_checkpoint(path: Path, net: nn.Module, name: str, scale: str) -> None:
     """Write weights with all that is needed to build net and separator again.
 
-    Weights of linear, convolutional, recurrent and attention layers are written in half precision
-    unless told otherwise; normalisation, scales and buffers stay in float32.
+    Weights of linear, convolutional, recurrent and attention layers are written in half precision;
+    normalisation, scales and buffers stay in float32.
     """
     halved = {id(x) for layer in net.modules() if isinstance(layer, _HALVED) for x in own(layer)}
     tensors = {}
     for key, x in net.state_dict(keep_vars=True).items():
-        tensors[key] = (x.half() if half and id(x) in halved else x).detach().cpu().contiguous()
+        tensors[key] = (x.half() if id(x) in halved else x).detach().cpu().contiguous()
     write_tensors(path, tensors, description(name, scale))
 
 
@@ -86,19 +88,19 @@ def load(name: str | Path) -> Separator:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-        net, separator = parts_of(metadata)
+        net, separator = described_parts(metadata)
         net.load_state_dict(
             {
                 key: x.to(torch.float32) if x.is_floating_point() else x
                 for key, x in load_file(path).items()
             }
         )
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        return separator(net).eval()
+    except NOT_OURS as error:
         raise UsageError(f"{path} is no checkpoint of this book ({error})") from error
-    return separator(net).eval()
 
 
-def parts_of(metadata: dict[str, str]) -> tuple[nn.Module, Callable[[nn.Module], Separator]]:
+def described_parts(metadata: dict[str, str]) -> tuple[nn.Module, Callable[[nn.Module], Separator]]:
     """The untrained net that a weights file describes, and what makes a separator of it.
 
     The first checkpoints named their recipe only; those recipes stay as they are.
@@ -109,6 +111,8 @@ def parts_of(metadata: dict[str, str]) -> tuple[nn.Module, Callable[[nn.Module],
     net, settings = build(json.loads(metadata["net"])), json.loads(metadata["separator"])
     if not isinstance(net, nn.Module):
         raise TypeError("it describes no net")
+    if "make" not in settings:
+        raise TypeError("it describes no separator")
     return net, lambda net: build(settings, net)
 
 

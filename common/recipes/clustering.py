@@ -16,7 +16,7 @@ from common.training.objectives import (
 
 
 def mask_branch(net: Chimera, **settings: object) -> MaskSeparator:
-    """Separate with the masks of a Chimera; its places have done their work in training."""
+    """Separate with the masks of a Chimera; its embeddings serve training only."""
     return MaskSeparator(MaskBranch(net), **settings)
 
 

@@ -26,8 +26,8 @@ class Recipe:
 
     net: makes an untrained net; objective: what it minimises; separator: wraps it for use;
     seconds, n_channels: length and width of a training excerpt; songs: what it learns from;
-    prepare, finish: what the untrained net is told about the excerpts beforehand, and the trained
-    one at the end, if anything; precision: "auto" is bfloat16 on a GPU that computes in it, "bf16"
+    prepare, finish: what is measured on the excerpts and stored in the net before and after
+    training, if anything; precision: "auto" is bfloat16 on a GPU that computes in it, "bf16"
     on such a CPU as well, "no" float32 everywhere.
     """
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,7 +17,7 @@ from common.data.excerpts import NO_AUGMENT, Excerpts
 from common.recipes.checkpoints import description, save_checkpoint
 from common.recipes.table import recipe
 from common.support.errors import UsageError
-from common.support.files import check_place, write_json
+from common.support.files import check_place, write_json, write_whole
 from common.training.loop import fit
 from common.training.processes import start_processes
 from common.training.state import STATE
@@ -31,14 +33,14 @@ def train(
 ) -> Path:
     """Train a model by its recipe, on the embedded songs or on a MUSDB18 folder.
 
-    Training state and the finished weights lie in `folder` (default `runs/NAME-SCALE`); returns
+    Training state and the finished weights are in `folder` (default `runs/NAME-SCALE`); returns
     the path of the weights, which `load` takes. `resume` goes on from an interrupted run. Where
     several processes train together, the main one renders songs, finishes and writes.
     """
     processes = start_processes()
     made = recipe(name, scale)
     folder = folder or Path("runs") / f"{name}-{scale}"
-    run = description(name, scale)
+    run = run_facts(name, scale, root)
     check_claim(folder, run, resume)
     with processes.main_process_first():
         root = root or embedded_songs(replace(made.songs, sample_rate=made.sample_rate), n_test=0)
@@ -61,18 +63,41 @@ def train(
     if processes.is_main_process:
         if made.finish:
             made.finish(net.cpu().eval(), training)
+        save_checkpoint(weights, net, name, scale)
         write_json(folder / "history.json", asdict(history))
         if (Path(root) / "set.json").exists():
-            shutil.copy(Path(root) / "set.json", folder / "songs.json")
-        save_checkpoint(weights, net, name, scale)
+            write_whole(folder / "songs.json", partial(shutil.copyfile, Path(root) / "set.json"))
     processes.wait_for_everyone()
     return weights
 
 
-def check_claim(folder: Path, run: dict[str, str], resume: bool) -> None:
+def run_facts(name: str, scale: str, data: Path | None) -> dict[str, object]:
+    """All that makes a training run what it is, as JSON; data: a folder, None for the songs."""
+    made = recipe(name, scale)
+    facts = description(name, scale) | {
+        "objective": made.objective,
+        "seconds": made.seconds,
+        "config": asdict(made.config),
+        "augment": asdict(made.augment),
+        "n_channels": made.n_channels,
+        "sample_rate": made.sample_rate,
+        "precision": made.precision,
+        "music": str(Path(data).resolve()) if data else asdict(made.songs),
+    }
+    return json.loads(json.dumps(facts, default=by_name))
+
+
+def by_name(part: object) -> object:
+    """An objective, or a part of one, as its name and its settings."""
+    if inspect.isroutine(part) or inspect.isclass(part):
+        return part.__name__
+    return {"make": type(part).__name__, **vars(part)}
+
+
+def check_claim(folder: Path, run: dict[str, object], resume: bool) -> None:
     """Raise UsageError where a folder cannot be written to, or holds another run than this one.
 
-    run: as `description` gives it; `recipe.json` in the folder says which run it holds.
+    run: as `run_facts` gives it; `recipe.json` in the folder says which run it holds.
     """
     check_place(folder / STATE)
     card = folder / "recipe.json"
@@ -86,11 +111,12 @@ def check_claim(folder: Path, run: dict[str, str], resume: bool) -> None:
             raise UsageError(f"{folder} {other_run(found, run)}; name another --out")
 
 
-def other_run(found: dict[str, str], wanted: dict[str, str]) -> str:
+def other_run(found: dict[str, object], wanted: dict[str, object]) -> str:
     """What a folder holds instead of the run that is wanted, in words."""
     held, asked = (f"{x.get('recipe')} at scale {x.get('scale')}" for x in (found, wanted))
     if not found:
         return "holds a training run that does not say of which model"
     if held == asked:
-        return f"holds a run of {held} by an older recipe"
+        differing = [key for key in wanted if found.get(key) != wanted[key]]
+        return f"holds a run of {held} with other settings ({', '.join(differing)})"
     return f"holds a run of {held}, not of {asked}"

@@ -14,7 +14,7 @@ from common.training.objectives import (
 
 
 def patchwise_separator(net: UNet, n_frames: int, margin: int, **settings: object) -> MaskSeparator:
-    """Separate patch by patch, in the length that the net has learnt from."""
+    """Separate patch by patch, each as long as the excerpts of its training."""
     return MaskSeparator(Patchwise(net, n_frames, margin), **settings)
 
 

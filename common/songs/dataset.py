@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -27,7 +26,9 @@ from common.songs.sound.sampler import check_soundfont
 from common.songs.track import UNFINISHED, is_whole, write_track
 from common.songs.writing.compose import compose
 from common.songs.writing.score import Variety
+from common.support.errors import UsageError
 from common.support.files import locked
+from common.support.machine import n_cores
 
 SPLITS = ("train", "test")
 
@@ -60,7 +61,7 @@ def write_set(
     Asked for fewer songs than are there, it removes none.
     Runs in `processes` processes (default: one per core). After an interruption the songs under way
     are finished, nothing half-written remains, and the same call goes on where it stopped.
-    ValueError for impossible numbers, or when `root` holds something else.
+    UsageError for impossible numbers, or when `root` holds something else.
     """
     root = Path(root)
     _check(n_train, n_test, seconds, seed, sample_rate, processes)
@@ -86,7 +87,7 @@ def write_set(
             (root / split).mkdir(exist_ok=True)
         jobs = missing_tracks(root, counts, seconds, seed, variety)
         jobs = [(*job, sample_rate, soundfont, root) for job in jobs]
-        processes = min(processes or _n_cores(), len(jobs))
+        processes = min(processes or n_cores(), len(jobs))
         bar = tqdm(total=len(jobs), desc="songs", unit="song", disable=not progress or not jobs)
         with bar:
             for _ in _work(jobs, processes):
@@ -103,7 +104,7 @@ def missing_tracks(
 ) -> list[tuple[Path, int, str, float, Variety]]:
     """The tracks that are not on disk yet, as (folder, song seed, split, seconds, variety).
 
-    `counts` says how many songs each split should have. ValueError for a track without all files.
+    `counts` says how many songs each split should have. UsageError for a track without all files.
     """
     jobs = []
     for split, index in [(name, i) for name in SPLITS for i in range(counts[name])]:
@@ -112,7 +113,7 @@ def missing_tracks(
         folder = root / split / compose(number, split, seconds, variety).title
         if not is_whole(folder):
             if folder.exists():
-                raise ValueError(f"{folder} lacks files of a track; remove it and run again")
+                raise UsageError(f"{folder} lacks files of a track; remove it and run again")
             jobs.append((folder, number, split, seconds, variety))
     return jobs
 
@@ -147,50 +148,45 @@ def _render_job(job: tuple) -> None:
     )
 
 
-def _n_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _check(
     n_train: int, n_test: int, seconds: float, seed: int, sample_rate: int, processes: int | None
 ) -> None:
     for name, count in (("training", n_train), ("test", n_test)):
         if not 0 <= count <= 1_000_000:
-            raise ValueError(f"the number of {name} songs must be 0 to 1000000, not {count}")
+            raise UsageError(f"the number of {name} songs must be 0 to 1000000, not {count}")
     if n_train + n_test == 0:
-        raise ValueError("a set needs at least one song")
+        raise UsageError("a set needs at least one song")
     if not 5 <= seconds <= 3600:
-        raise ValueError(f"a song lasts 5 to 3600 seconds, not {seconds:g}")
+        raise UsageError(f"a song lasts 5 to 3600 seconds, not {seconds:g}")
     if seed < 0:
-        raise ValueError(f"the seed must be 0 or more, not {seed}")
+        raise UsageError(f"the seed must be 0 or more, not {seed}")
     if not 8000 <= sample_rate <= 192000:
-        raise ValueError(f"the sample rate must be 8000 to 192000 Hz, not {sample_rate}")
+        raise UsageError(f"the sample rate must be 8000 to 192000 Hz, not {sample_rate}")
     if processes is not None and processes < 1:
-        raise ValueError(f"at least one process is needed, not {processes}")
+        raise UsageError(f"at least one process is needed, not {processes}")
 
 
 def _claim(root: Path, made_from: dict) -> None:
     """Make sure that `root` is new, empty, or an earlier part of the same set."""
     for folder in (root, *root.parents):
         if folder.exists() and not folder.is_dir():
-            raise ValueError(f"{folder} is a file, not a folder")
+            raise UsageError(f"{folder} is a file, not a folder")
     root.mkdir(parents=True, exist_ok=True)
     card = root / "set.json"
     if not card.exists():
         foreign = [p for p in root.iterdir() if not p.name.startswith((UNFINISHED, ".set"))]
         if foreign:
-            raise ValueError(f"{root} already holds other files; choose a new or empty folder")
+            raise UsageError(f"{root} already holds other files; choose a new or empty folder")
         return
     try:
         found = json.loads(card.read_text(encoding="utf-8"))
-        differing = [key for key in made_from if found[key] != made_from[key]]
+        # Another release of the package makes the same songs: GENERATOR_VERSION says if not.
+        differing = [key for key in made_from if key != "version" and found[key] != made_from[key]]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{card} is not the description of a set of songs") from error
+        raise UsageError(f"{card} is not the description of a set of songs") from error
     if differing:
         key = differing[0]
-        raise ValueError(
+        raise UsageError(
             f"{root} holds a set with another {key} ({found[key]}, not {made_from[key]}); "
             "choose another folder"
         )

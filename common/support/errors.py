@@ -1,4 +1,4 @@
-"""The one exception for what a person can mend: the command line prints it in one line."""
+"""The one exception for what a person can put right: the command line prints it in one line."""
 
 
 class UsageError(ValueError):

@@ -44,7 +44,7 @@ def locked(folder: Path) -> Iterator[None]:
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
-    Whoever reads `path` finds the old content or the new, never half of it. If writing fails
+    A reader of `path` finds the old content or the new, never half of it. If writing fails
     (disk full, Ctrl-C), the temporary file is removed and the old content stands.
     """
     path = Path(path)

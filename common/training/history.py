@@ -13,8 +13,8 @@ TREND_STEPS = 20
 class History:
     """What happened in training: one loss per step, one validation loss now and then.
 
-    validation: pairs of step and loss; precision: pairs of the first step and the precision
-    ("no" is float32, "bf16" bfloat16) in which the net computed from there on.
+    Steps count from 1. validation: pairs of step and loss; precision: pairs of the number of steps
+    before and the precision ("no" is float32, "bf16" bfloat16) in which the net computed then.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -23,17 +23,26 @@ class History:
 
     def record(self, loss: float) -> None:
         """Keep the loss of a step. Raises FloatingPointError where it is NaN or infinite."""
+        step = len(self.losses) + 1
         if not math.isfinite(loss):
             raise FloatingPointError(
-                f"the loss became {loss} at step {len(self.losses)}: lower the learning rate"
+                f"the loss became {loss} at step {step}: lower the learning rate"
             )
         self.losses.append(loss)
+
+    def record_validation(self, step: int, loss: float) -> None:
+        """Keep a validation loss. Raises FloatingPointError where it is NaN or infinite."""
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the validation loss is {loss} after step {step}: is the validation music whole?"
+            )
+        self.validation.append((step, loss))
 
     @property
     def best_step(self) -> int | None:
         """The step of the lowest validation loss, the first of several; None without one."""
-        finite = [(loss, step) for step, loss in self.validation if math.isfinite(loss)]
-        return min(finite)[1] if finite else None
+        found = [(loss, step) for step, loss in self.validation]
+        return min(found)[1] if found else None
 
     def trend(self) -> str:
         """The mean loss of the last steps and its change from the steps before, in one line."""

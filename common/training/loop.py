@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
+from common.support.machine import n_cores
 from common.training.config import TrainConfig
 from common.training.history import History
 from common.training.processes import start_processes
@@ -112,9 +113,13 @@ def prefetching(accelerator: Accelerator) -> dict[str, object]:
     """
     if accelerator.device.type != "cuda" or "fork" not in get_all_start_methods():
         return {}
-    n_cores = len(os.sched_getaffinity(0)) // accelerator.num_processes
-    workers = {"num_workers": min(8, max(1, n_cores - 1)), "multiprocessing_context": "fork"}
-    return {"pin_memory": True, **workers}
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
+    n_workers = min(8, max(1, n_cores() // here - 1))
+    return {
+        "pin_memory": True,
+        "num_workers": n_workers,
+        "multiprocessing_context": "fork",
+    }
 
 
 def progress(batches: DataLoader, start: int, config: TrainConfig, accelerator: Accelerator):

@@ -38,7 +38,7 @@ def whitened_kmeans_loss(
 ) -> Tensor:
     """How much of the embeddings' spread the sources do not explain.
 
-    Shapes as in `affinity_loss`; the result lies between d less the number
+    Shapes as in `affinity_loss`; the result is between d less the number
     of sources, or 0, and d. A cloud that is wide in one direction and flat
     in another is made round first. Wang et al. 2018.
     """

@@ -21,9 +21,9 @@ def choose_precision(
 ) -> str:
     """The precision of a run, "bf16" or "no" (float32), from facts about the hardware.
 
-    device: "cuda", "cpu" or "mps"; capability: the GPU's compute capability, of which bfloat16
-    needs 8.0 (below, PyTorch emulates it, slower than float32); cpu_flags: the CPU's instruction
-    sets. float16 is no choice: its range is so small that LSTMs need a scaled loss.
+    device: "cuda", "cpu" or "mps"; capability: the GPU's compute capability; bfloat16
+    needs 8.0 (below that, PyTorch emulates it, slower than float32); cpu_flags: the CPU's
+    instruction sets. float16 is no choice: its range is so small that LSTMs need a scaled loss.
     Raises ValueError for a precision that is not in PRECISIONS.
     """
     if wanted not in PRECISIONS:

@@ -64,12 +64,14 @@ class Run:
                 self.history.record(loss)
 
     def validate(self, step: int, validate: Callable[[nn.Module], float]) -> None:
-        """Validate in the main process, tell the others, and keep the weights that do best."""
+        """Validate in the main process, tell the others, and keep the weights that do best.
+
+        Raises FloatingPointError for a loss that is NaN or infinite.
+        """
         self.read_losses()
         with self.weights.averaged():
             found = [validate(self.net) if self.accelerator.is_main_process else None]
-            loss = broadcast_object_list(found)[0]
-            self.history.validation.append((step + 1, loss))
+            self.history.record_validation(step + 1, broadcast_object_list(found)[0])
             if self.history.best_step == step + 1:
                 self.weights.keep()
 

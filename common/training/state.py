@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -78,12 +78,13 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _generators(run: Run) -> Iterator[tuple[str, Tensor]]:
     """The states of the random generators, one row per process."""
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    for name, state in states.items():
+    for name, (get, put) in on_this_machine().items():
+        state = get()
         rows = run.accelerator.gather(state[None].to(run.accelerator.device))
         yield f"generator.{name}", rows
+        # cuDNN's dropout in LSTMs has a state of its own that nobody can read. It begins anew when
+        # the generator is set, so it is set here as well as where the run goes on.
+        put(state)
 
 
 def _restore_generators(tensors: dict[str, Tensor], run: Run) -> None:
@@ -93,6 +94,17 @@ def _restore_generators(tensors: dict[str, Tensor], run: Run) -> None:
         raise UsageError(
             f"this run was started in {len(rows)} process(es) and cannot go on in {n_processes}"
         )
-    torch.set_rng_state(rows[rank].clone())  # it would read from where the rows begin
-    if "generator.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(torch.atleast_2d(tensors["generator.cuda"])[rank].clone())
+    for name, (_, put) in on_this_machine().items():
+        if f"generator.{name}" in tensors:
+            row = torch.atleast_2d(tensors[f"generator.{name}"])[rank]
+            put(row.clone())  # it would read from where the rows begin
+
+
+def on_this_machine() -> dict[str, tuple[Callable[[], Tensor], Callable[[Tensor], None]]]:
+    """Device → how its random generator's state is read and set, for all devices there are."""
+    generators = {"cpu": (torch.get_rng_state, torch.set_rng_state)}
+    if torch.cuda.is_available():
+        generators["cuda"] = (torch.cuda.get_rng_state, torch.cuda.set_rng_state)
+    if torch.backends.mps.is_available():
+        generators["mps"] = (torch.mps.get_rng_state, torch.mps.set_rng_state)
+    return generators

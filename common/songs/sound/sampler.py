@@ -11,6 +11,7 @@ import numpy as np
 import pretty_midi
 
 from common.songs.writing.score import Note
+from common.support.errors import UsageError
 
 RATE = 44100
 """All rendering happens at this rate, in Hz."""
@@ -42,14 +43,14 @@ def default_soundfont() -> str:
 
 
 def check_soundfont(soundfont: str | None) -> str:
-    """The path of a named soundfont, or of the default one; ValueError if there is none there."""
+    """The path of a named soundfont, or of the default one; UsageError if there is none there."""
     path = Path(soundfont or default_soundfont())
     if not path.is_file():
-        raise ValueError(f"there is no soundfont at {path}")
+        raise UsageError(f"there is no soundfont at {path}")
     with path.open("rb") as file:
         header = file.read(12)
     if header[:4] != b"RIFF" or header[8:] != b"sfbk":
-        raise ValueError(f"{path} is not a soundfont (.sf2)")
+        raise UsageError(f"{path} is not a soundfont (.sf2)")
     return str(path)
 
 
@@ -59,7 +60,7 @@ def _open(soundfont: str) -> tuple[fluidsynth.Synth, int]:
     font = synth.sfload(soundfont)
     if font < 0:
         synth.delete()
-        raise ValueError(f"{soundfont} is not a soundfont (.sf2) that FluidSynth can read")
+        raise UsageError(f"{soundfont} is not a soundfont (.sf2) that FluidSynth can read")
     return synth, font
 
 
