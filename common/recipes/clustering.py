@@ -16,12 +16,12 @@ from common.training.objectives import (
 
 
 def mask_branch(net: Chimera, **settings: object) -> MaskSeparator:
-    """Separate with the masks of a Chimera; its places have done their work in training."""
+    """Separate with the masks of a Chimera; its embeddings serve training only."""
     return MaskSeparator(MaskBranch(net), **settings)
 
 
-def store_places(net: Chimera, excerpts: Excerpts, stft: STFT) -> None:
-    """Fill in a trained Chimera's `centroids`."""
+def store_chimera_centroids(net: Chimera, excerpts: Excerpts, stft: STFT) -> None:
+    """Write `class_centroids` into a trained Chimera's `centroids`."""
     store_centroids(EmbeddingBranch(net), excerpts, stft)
 
 
@@ -59,7 +59,7 @@ CHIMERA: dict[str, Recipe] = family(
         "net": Chimera,
         "objective": ChimeraObjective,
         "separator": mask_branch,
-        "finish": store_places,
+        "finish": store_chimera_centroids,
     },
     _OWN | {"live": {"config": {"steps": 300}, **_OWN["live"]}},
 )

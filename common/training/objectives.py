@@ -41,10 +41,10 @@ class ActivityObjective:
         answer = net(self.stft(sound).abs())
         masking = PhaseSensitiveObjective(self.stft)
         error = masking(lambda _: answer.masks, sound, sources[:, :, :1])
-        told = functional.binary_cross_entropy_with_logits(
+        activity = functional.binary_cross_entropy_with_logits(
             answer.activity, active_frames(gate, self.stft)
         )
-        return error + self.weight * told
+        return error + self.weight * activity
 
 
 @dataclass(frozen=True)
