@@ -58,11 +58,11 @@ def test_shapes_and_ranges(net):
     torch.testing.assert_close(answer.embeddings.norm(dim=-1), torch.ones(2, 3, 33, 7))
 
 
-@pytest.mark.parametrize(("head", "other"), [("masks", "places"), ("places", "masks")])
+@pytest.mark.parametrize(("head", "other"), [("masks", "embeddings"), ("embeddings", "masks")])
 def test_a_chimera_that_lost_a_head_is_an_earlier_net(net, head, other):
     alone = {
         "masks": MaskInference(**SMALL),
-        "places": DeepClustering(**SMALL, n_dimensions=6),
+        "embeddings": DeepClustering(**SMALL, n_dimensions=6),
     }[head].eval()
     kept = {k: v for k, v in net.state_dict().items() if not k.startswith(other)}
     if head == "masks":
@@ -70,7 +70,7 @@ def test_a_chimera_that_lost_a_head_is_an_earlier_net(net, head, other):
     renamed = {k.replace(f"{head}.", "head.", 1): v for k, v in kept.items()}
     alone.load_state_dict(renamed)
     magnitude = torch.rand(2, 2, 33, 9)
-    branch = {"masks": MaskBranch, "places": EmbeddingBranch}[head](net)
+    branch = {"masks": MaskBranch, "embeddings": EmbeddingBranch}[head](net)
     torch.testing.assert_close(branch(magnitude), alone(magnitude))
 
 
@@ -84,13 +84,13 @@ def test_channels_do_not_know_of_each_other(net):
 @pytest.mark.parametrize("loss", [affinity_loss, whitened_kmeans_loss])
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_the_objective_is_the_weighted_sum_of_the_two_old_ones(net, sounds, loss, weight):
-    places = ClusteringObjective(TINY_STFT, loss)(EmbeddingBranch(net), *sounds)
+    embeddings = ClusteringObjective(TINY_STFT, loss)(EmbeddingBranch(net), *sounds)
     masks = PhaseSensitiveObjective(TINY_STFT)(MaskBranch(net), *sounds)
     both = ChimeraObjective(TINY_STFT, weight, loss)(net, *sounds)
-    torch.testing.assert_close(both, weight * places + (1 - weight) * masks)
+    torch.testing.assert_close(both, weight * embeddings + (1 - weight) * masks)
 
 
-@pytest.mark.parametrize(("weight", "idle"), [(0.0, "places"), (1.0, "masks")])
+@pytest.mark.parametrize(("weight", "idle"), [(0.0, "embeddings"), (1.0, "masks")])
 def test_at_an_end_of_the_scale_one_head_learns_nothing(net, sounds, weight, idle):
     ChimeraObjective(TINY_STFT, weight)(net, *sounds).backward()
     for name, parameter in net.named_parameters():
@@ -141,7 +141,7 @@ def test_the_paper_recipe_is_four_layers_of_six_hundred_with_two_heads():
     with torch.device("meta"):
         net = RECIPES["chimera"]["paper"].net()
     assert (net.stack.lstm.num_layers, net.stack.lstm.hidden_size) == (4, 600)
-    assert net.places.linear.weight.shape == (2049 * 20, 1200)
+    assert net.embeddings.linear.weight.shape == (2049 * 20, 1200)
     assert net.masks.linear.weight.shape == (4 * 2049, 1200)
 
 
@@ -150,7 +150,7 @@ def test_it_is_nussls_chimera(net):
 
     blocks = nussl.ml.networks.modules
     heads = {
-        "places": blocks.Embedding(1, 10, 33 * 6, ["unit_norm"], dim_to_embed=[-1]),
+        "embeddings": blocks.Embedding(1, 10, 33 * 6, ["unit_norm"], dim_to_embed=[-1]),
         "masks": blocks.Embedding(1, 10, 33 * 4, "sigmoid", dim_to_embed=[-1]),
     }
     for name, head in heads.items():
@@ -161,8 +161,8 @@ def test_it_is_nussls_chimera(net):
     answer = net(magnitude)
     masks = heads["masks"](features).reshape(1, 9, 4, 33).permute(0, 2, 3, 1)
     torch.testing.assert_close(answer.masks[:, :, 0], masks)
-    places = heads["places"].linear(features).reshape(1, 9, 33, 6).transpose(1, 2)
-    torch.testing.assert_close(answer.embeddings[:, 0], functional.normalize(places, dim=-1))
+    embeddings = heads["embeddings"].linear(features).reshape(1, 9, 33, 6).transpose(1, 2)
+    torch.testing.assert_close(answer.embeddings[:, 0], functional.normalize(embeddings, dim=-1))
 
 
 def test_the_sweep_is_whole_and_todays():
@@ -179,7 +179,7 @@ def test_the_sweep_is_whole_and_todays():
     wanted += [("many", "whitened", experiment.WHITENED, seed) for seed in experiment.SEEDS]
     assert rows == sorted(wanted)
     for row in found["rows"]:
-        for head in ("masks", "places"):
+        for head in ("masks", "embeddings"):
             assert {k: len(v["songs"]) for k, v in row["sdr"][head].items()} == {
                 "train": experiment.SONGS["few"],
                 "valid": 4,
@@ -189,10 +189,10 @@ def test_the_sweep_is_whole_and_todays():
 
 WRONG = {
     "equal_say": [
-        lambda masks, places: 0.5,
-        lambda masks, places: places.norm() / (masks.norm() + places.norm()),
-        lambda masks, places: masks.abs().sum() / (masks.abs().sum() + places.abs().sum()),
-        lambda masks, places: masks.norm() / places.norm(),
+        lambda masks, embeddings: 0.5,
+        lambda masks, embeddings: embeddings.norm() / (masks.norm() + embeddings.norm()),
+        lambda masks, embeddings: masks.abs().sum() / (masks.abs().sum() + embeddings.abs().sum()),
+        lambda masks, embeddings: masks.norm() / embeddings.norm(),
     ],
     "pointed_centroids": [
         lambda v, m, w: m.mT @ v / m.sum(dim=0)[:, None],

@@ -9,14 +9,15 @@ import torch
 from sklearn.decomposition import FastICA, non_negative_factorization
 
 from common import SAMPLE_RATE, SOURCES
-from common.classical.hpss import HPSS, harmonic_percussive_masks
+from common.classical.background import BackgroundSeparator
+from common.classical.hpss import HPSS, harmonic_percussive_masks, smooth_along
 from common.classical.ica import fast_ica, whiten
 from common.classical.nmf import (
     SupervisedNMF,
     beta_divergence,
-    learnt_nmf,
     nmf,
     sounding_frames,
+    trained_nmf,
     update_activations,
 )
 from common.classical.repetition import (
@@ -139,7 +140,7 @@ def test_ft2d_prefers_what_repeats():
     assert kept > 1.5 * leaked
 
 
-# --- strokes and lines
+# --- harmonic and percussive
 
 
 @pytest.mark.parametrize("margin", [1.0, 2.0])
@@ -151,7 +152,7 @@ def test_hpss_masks_are_librosas(margin):
         np.testing.assert_allclose(mask, reference, atol=1e-4)
 
 
-def test_a_line_is_harmonic_and_a_stroke_is_percussive():
+def test_a_horizontal_line_is_harmonic_and_a_vertical_one_percussive():
     magnitude = torch.full((64, 64), 1e-3)
     magnitude[20], magnitude[:, 40] = 1.0, 1.0
     harmonic, percussive = harmonic_percussive_masks(magnitude, 17)
@@ -203,12 +204,12 @@ def test_every_step_of_nmf_lowers_the_divergence(beta):
 
 @pytest.mark.parametrize("beta", [2, 1])
 def test_activations_are_scikit_learns(beta):
-    data, sounds = noise(30, 40) + 0.1, noise(30, 6, seed=1)
+    data, templates = noise(30, 40) + 0.1, noise(30, 6, seed=1)
     activations = torch.full((6, 40), float(data.mean() / 6) ** 0.5)  # where scikit-learn starts
     for _ in range(5):
-        activations = update_activations(data, sounds, activations, beta)
+        activations = update_activations(data, templates, activations, beta)
     theirs, _, _ = non_negative_factorization(
-        data.T.double().numpy(), H=sounds.T.double().numpy(), n_components=6, init=None,
+        data.T.double().numpy(), H=templates.T.double().numpy(), n_components=6, init=None,
         update_H=False, solver="mu", beta_loss=LOSS[beta], max_iter=5, tol=0,
     )  # fmt: skip
     np.testing.assert_allclose(activations, theirs.T, rtol=1e-4)
@@ -225,11 +226,11 @@ def test_divergences_are_zero_only_for_the_data_and_refuse_other_betas():
 
 def test_nmf_gives_sounds_of_unit_sum_and_fits():
     data = noise(30, 3) @ noise(3, 40, seed=1)
-    sounds, activations, _ = nmf(data, 3, n_iter=500)
-    torch.testing.assert_close(sounds.sum(dim=0), torch.ones(3))
-    assert (sounds @ activations - data).abs().max() < 0.1 * data.max()
+    templates, activations, _ = nmf(data, 3, n_iter=500)
+    torch.testing.assert_close(templates.sum(dim=0), torch.ones(3))
+    assert (templates @ activations - data).abs().max() < 0.1 * data.max()
     again = nmf(data, 3, n_iter=500)[0]
-    assert torch.equal(sounds, again)
+    assert torch.equal(templates, again)
 
 
 def test_supervised_nmf_knows_its_sounds():
@@ -259,7 +260,7 @@ def test_sounding_frames_are_loud_ones_and_tracks_count_alike():
 
 
 def test_committed_dictionaries_hold_sounds_of_every_stem():
-    separator = learnt_nmf()
+    separator = trained_nmf()
     assert separator.sources == SOURCES
     assert separator.dictionaries.shape == (4, separator.stft.n_bins, 32)
     assert separator.dictionaries.min() >= 0
@@ -303,7 +304,7 @@ def test_fast_ica_unmixes_and_agrees_with_scikit_learn():
 
 def test_ica_needs_as_many_microphones_as_sources():
     voices = two_voices()
-    with pytest.raises(ValueError, match="fewer signals"):
+    with pytest.raises(ValueError, match="there are fewer signals than channels"):
         fast_ica(voices.sum(dim=0).repeat(2, 1))
     with pytest.raises(ValueError, match="fewer signals"):
         whiten(torch.zeros(2, 100))
@@ -323,6 +324,26 @@ def test_stems_have_the_shape_of_separators_and_add_up(name):
         torch.testing.assert_close(stems.sum(dim=1), mixture, atol=1e-5, rtol=0)
     silence = separator(torch.zeros(1, 2, 30000))
     assert silence.abs().max() == 0
+
+
+def test_the_median_filter_mirrors_even_what_is_much_shorter_than_it():
+    magnitude = noise(2, 2, 1025, 2)
+    for axis in (-1, -2):
+        beyond = [(0, 0)] * 4
+        beyond[axis] = (15, 15)
+        mirrored = np.pad(magnitude.numpy(), beyond, mode="symmetric")
+        windows = np.lib.stride_tricks.sliding_window_view(mirrored, 31, axis)
+        np.testing.assert_array_equal(smooth_along(magnitude, 31, axis), np.median(windows, -1))
+
+
+def test_all_that_lies_below_the_cutoff_is_background():
+    """A tone of 96.9 Hz, the middle of bin 9, is below 100 Hz, and one of bin 10 is not."""
+    separator = BackgroundSeparator(torch.zeros_like)
+    time = torch.arange(3 * SAMPLE_RATE)
+    for cycles, at_home in ((9, 1), (10, 0)):
+        tone = 0.1 * torch.sin(2 * torch.pi * cycles / 2048 * time).expand(1, 2, -1)
+        energy = separator(tone)[0].square().sum(dim=(1, 2))
+        assert energy.argmax() == at_home
 
 
 def test_share_of_silence_is_nothing():

@@ -89,6 +89,11 @@ def test_compressed_and_video_formats(separate, tmp_path):
     command = ["ffmpeg", "-v", "error", "-i", str(path), "-c:a", "aac", str(tmp_path / "film.mp4")]
     subprocess.run(command, check=True)
     assert separate(path, tmp_path / "film.mp4")[0] == 0
+    for song in ("ogg", "film"):
+        for name in FOUR:
+            info = soundfile.info(tmp_path / "out" / song / name)
+            assert (info.samplerate, info.channels) == (22050, 2)
+            assert 22050 <= info.frames <= 22050 + 2048  # aac fills up its last frame
 
 
 def test_two_stems(separate, tmp_path):
@@ -132,18 +137,18 @@ def bad_files(folder):
     (folder / "empty.wav").touch()
     wav(folder / "header_only.wav", noise(0))
     (folder / "text.mp3").write_text("this is a letter to my aunt\n" * 50)
-    spoilt = noise(40000)
-    spoilt[30000, 1] = np.nan
+    spoilt = noise(30 * 22050)
+    spoilt[-3000, 1] = np.nan  # long after the first segment of 20 s has been written
     wav(folder / "nan.wav", spoilt, subtype="FLOAT")
-    spoilt[30000, 1] = np.inf
+    spoilt[-3000, 1] = np.inf
     wav(folder / "inf.wav", spoilt, subtype="FLOAT")
     (folder / "album").mkdir()
     return {
         "empty.wav": "is empty",
         "header_only.wav": "no samples",
-        "text.mp3": "not audio",
-        "nan.wav": "NaN",
-        "inf.wav": "NaN or infinite",
+        "text.mp3": "cannot decode",
+        "nan.wav": "nan.wav holds NaN",
+        "inf.wav": "inf.wav holds NaN or infinite",
         "album": "is a folder",
         "nowhere.wav": "does not exist",
     }
@@ -154,7 +159,7 @@ def test_bad_files_give_one_line_and_leave_nothing(separate, tmp_path):
         code, errors, left = separate(tmp_path / name)
         assert code == 2, name
         assert len(errors) == 1, (name, errors)
-        assert any(part in errors[0] for part in expected.split("|")), (name, errors)
+        assert expected in errors[0], (name, errors)
         assert left == [], name
         assert not (tmp_path / "out").exists(), name
 
@@ -163,8 +168,8 @@ def test_a_failed_file_leaves_older_results_alone(separate, tmp_path):
     path = wav(tmp_path / "song.wav", noise(22050))
     assert separate(path)[0] == 0
     before = (tmp_path / "out" / "song" / "bass.wav").read_bytes()
-    spoilt = noise(22050)
-    spoilt[20000] = np.nan
+    spoilt = noise(30 * 22050)
+    spoilt[-3000] = np.nan
     wav(path, spoilt, subtype="FLOAT")
     code, _, left = separate(path)
     assert code == 2

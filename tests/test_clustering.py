@@ -10,9 +10,10 @@ from torch import nn
 
 from common.models.deep_clustering import DeepClustering, EmbeddingHead
 from common.recipes import RECIPES
-from common.separation import TwoStems, separate, separate_file
+from common.separation import TwoStems, clustering, separate, separate_file
 from common.separation.clustering import (
     ClusteringSeparator,
+    all_points,
     class_centroids,
     cluster_masks,
     loud_points,
@@ -243,6 +244,21 @@ def test_loud_points_are_few_the_same_and_stand_for_all():
     assert len(loud_points(places, 0 * magnitude, 300)[0]) == 0
 
 
+def test_a_long_recording_is_thinned_evenly_and_the_same_in_every_run():
+    segments = [(torch.full((50, 2), float(k)), torch.ones(50)) for k in range(100)]
+    points, weights = all_points(iter(segments), 600)
+    assert 300 <= len(points) <= 600
+    counts = points[:, 0].long().bincount(minlength=100)
+    assert counts.min() >= 3 and counts.max() - counts.min() <= 1
+    shares = torch.zeros(100).index_add(0, points[:, 0].long(), weights)
+    torch.testing.assert_close(shares, torch.full((100,), 50.0))
+    assert torch.equal(points, all_points(iter(segments), 600)[0])
+    few, plain = all_points(iter(segments[:12]), 600)
+    assert torch.equal(few, torch.cat([x for x, _ in segments[:12]])) and (plain == 1).all()
+    silent = all_points(iter([(torch.zeros(0, 2), torch.zeros(0))] * 3), 10)
+    assert len(silent[0]) == len(silent[1]) == 0
+
+
 # --- a net whose places are known
 
 
@@ -335,6 +351,22 @@ def test_one_clustering_serves_a_whole_recording(monkeypatch):
     alone = [heard.listen([x[None]]).found for x in mixture.split(2 * RATE, dim=-1)]
     assert max((found - Recorder.seen[0]).abs().max() for found in alone) > 1e-2
     torch.testing.assert_close(stems.sum(dim=0), mixture, atol=1e-5, rtol=0)
+
+
+def test_what_listening_keeps_does_not_grow_with_the_recording(monkeypatch):
+    counted = []
+
+    def count(points, weights, start, pull):
+        counted.append(len(points))
+        return start
+
+    monkeypatch.setattr(clustering, "k_means", count)
+    monkeypatch.setattr(clustering, "N_POINTS", 200)
+    monkeypatch.setattr(clustering, "MOST_POINTS", 2000)
+    noise = torch.randn(1, 2, 640, generator=torch.Generator().manual_seed(0))
+    for n_segments in (5, 10, 50, 100):
+        separator().listen([noise] * n_segments)
+    assert counted[:2] == [1000, 2000] and max(counted) <= 2000
 
 
 def test_the_file_path_and_two_stems_listen_as_well(tmp_path):

@@ -174,7 +174,7 @@ def test_folding_keeps_every_bin_in_its_place():
     net = small(n_channels=1, n_sources=1, fold=2, growth=4).eval()
     net.body.forward = lambda x: x
     with torch.no_grad():
-        for conv in (net.gate.value, net.gate.trust):
+        for conv in (net.gate.value, net.gate.gate):
             conv.weight.zero_()
             conv.bias.zero_()
         net.gate.value.weight[:, :, 0, 0] = torch.eye(4)

@@ -96,7 +96,7 @@ def test_a_classical_method_scores_what_its_table_says(name):
     assert measured == pytest.approx(rows[name]["excerpt_sdr"], abs=0.05)
 
 
-def test_learnt_sounds_beat_lines_and_repetition_on_vocals():
+def test_trained_templates_beat_hpss_and_repetition_on_vocals():
     found = json.loads((RESULTS / "classical.json").read_text(encoding="utf-8"))
     vocals = {row["method"]: row["vocals_anyway"] for row in found["rows"]}
     assert vocals["nmf"] > max(vocals["hpss"], vocals["repet"], vocals["repet-sim"])

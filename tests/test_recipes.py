@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from common.data import SongSet
+from common.models.unet_variants import ActivityUNet
 from common.recipes import (
     RECIPES,
     bound_or_model,
@@ -24,6 +25,7 @@ from common.recipes.training import check_claim, run_facts
 from common.signal.stft import STFT
 from common.support.errors import UsageError
 from common.support.files import write_json, write_tensors
+from common.support.renamed import renamed, todays
 from common.support.scale import SCALES, scale
 from common.training import STATE
 
@@ -144,6 +146,32 @@ def test_checkpoints_that_name_their_recipe_only_still_load(tmp_path):
     write_tensors(tmp_path / "x.safetensors", tensors, {"recipe": "unet", "scale": "smoke"})
     again = load(tmp_path / "x.safetensors").net.state_dict()
     assert all(torch.equal(again[key], x) for key, x in tensors.items())
+
+
+OLDER = {"chimera": ("embeddings.", "places."), "d3net": ("gate.gate.", "gate.trust.")}
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_weights_whose_names_have_changed_since_still_load(tmp_path, name):
+    now, before = OLDER[name]
+    net = recipe(name, "smoke").net()
+    tensors = dict(net.state_dict())
+    older = {
+        key.replace(now, before) if key.startswith(now) else key: x for key, x in tensors.items()
+    }
+    assert any(key.startswith(before) for key in older)
+    write_tensors(tmp_path / "x.safetensors", older, description(name, "smoke"))
+    loaded = load(tmp_path / "x.safetensors").state_dict()
+    for key, x in tensors.items():
+        (found,) = (value for full, value in loaded.items() if full.endswith(f".{key}"))
+        assert torch.equal(found, x), key
+
+
+def test_names_of_today_are_not_renamed():
+    for name in RECIPES:
+        names = recipe(name, "smoke").net().state_dict()
+        assert renamed(names).keys() == names.keys()
+    assert todays("tell.weight") in ActivityUNet().state_dict()
 
 
 def test_only_layers_that_are_no_norm_are_written_in_half_precision(tmp_path):

@@ -14,6 +14,7 @@ from common.separation import MaskSeparator, TwoStems, any_length, separate, sep
 from common.separation.any_length import with_enough_memory
 from common.separation.consistency import Consistent, share_equally
 from common.separation.overlap_add import Plan, segments
+from common.separation.separators import WienerSeparator
 from common.signal.stft import STFT
 from common.support.errors import UsageError
 
@@ -61,6 +62,26 @@ def test_any_length(n_samples):
     stems = separate(Shares(1.0, 0.0), mixture, 22050)
     torch.testing.assert_close(stems[0], mixture)
     assert separate(Shares(1.0), mixture, 44100).shape == (1, 2, n_samples)
+
+
+class Half(nn.Module):
+    """A mask of one half for each of two sources."""
+
+    def forward(self, magnitude):
+        return torch.full((len(magnitude), 2, *magnitude.shape[1:]), 0.5)
+
+
+@pytest.mark.parametrize("n_samples", [1, 2048, 2049])
+def test_a_recording_shorter_than_half_a_window_that_is_reflected(n_samples):
+    separator = WienerSeparator(Half(), STFT(4096, 1024, "reflect"), ("a", "b"))
+    stems = separate(separator, music(2, n_samples, 22050) + 0.1, 22050)
+    assert stems.shape == (2, 2, n_samples) and stems.isfinite().all()
+    assert stems.abs().max() > 0.01
+
+
+def test_a_recording_without_samples_is_refused():
+    with pytest.raises(UsageError, match="holds no samples"):
+        separate(Shares(1.0), torch.zeros(2, 0), 22050)
 
 
 def test_a_net_gives_back_shape_at_another_rate():
@@ -140,10 +161,24 @@ def test_the_top_octave_goes_where_the_octave_below_goes():
 
 
 def test_a_single_stem_takes_only_its_part_of_the_top():
-    stems = separate(Shares(0.5, segment=2.0), torch.randn(2, 44100) * 0.1, 44100)
-    spectrum = torch.fft.rfft(stems[0])[:, 30000 // 2 :].abs().mean()
-    mixture = torch.fft.rfft(torch.randn(2, 44100) * 0.1)[:, 30000 // 2 :].abs().mean()
-    assert 0.4 < spectrum / mixture < 0.6
+    assert shares_of_the_top(Shares(0.5, segment=2.0)) == [pytest.approx(0.5, abs=0.01)]
+
+
+def test_some_of_the_sources_leave_the_rest_its_part_of_the_top():
+    """Energies of 1, 1 and, in the rest, 4 sixteenths."""
+    separator = Shares(0.25, 0.25, segment=2.0)
+    assert shares_of_the_top(separator) == [pytest.approx(1 / 2, abs=0.01)] * 2
+    separator.sources = ("drums", "vocals")
+    assert shares_of_the_top(separator) == [pytest.approx(1 / 6, abs=0.01)] * 2
+
+
+def shares_of_the_top(separator):
+    """Which share of what noise has above 15 kHz each stem gets."""
+    mixture = 0.1 * torch.randn(2, 44100, generator=torch.Generator().manual_seed(0))
+    stems = separate(separator, mixture, 44100)
+    signals = torch.cat([mixture[None], stems])
+    top, *levels = torch.fft.rfft(signals)[..., 15000:].abs().mean(dim=(1, 2)).tolist()
+    return [level / top for level in levels]
 
 
 def test_two_stems_add_up_and_are_named():
@@ -196,6 +231,8 @@ def test_only_all_sources_together_can_add_up():
     alone.sources = ("vocals",)
     with pytest.raises(UsageError, match="vocals alone cannot add up"):
         Consistent(alone)
+    with pytest.raises(UsageError, match="a alone cannot add up"):
+        Consistent(Shares(1.0))
 
 
 def test_nan_is_refused():
@@ -300,10 +337,26 @@ def test_nothing_half_written_is_left_where_a_stem_cannot_take_its_place(tmp_pat
             return super().forward(mixture)
 
     soundfile.write(tmp_path / "x.wav", music(2, 5000, 22050).T.numpy(), 22050)
-    with pytest.raises(OSError, match=r"b\.wav"):
+    with pytest.raises(UsageError, match=r"cannot write .*b\.wav.* written before it: a\.wav"):
         separate_file(Late(0.5, 0.5), tmp_path / "x.wav", tmp_path / "out")
     left = [p.name for p in (tmp_path / "out" / "x").iterdir()]
-    assert not any(name.endswith(".part") for name in left)
+    assert sorted(left) == ["a.wav", "b.wav"]
+
+
+def test_nothing_is_left_where_the_disk_is_full_at_the_last_byte(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "x.wav", music(2, 5000, 22050).T.numpy(), 22050)
+    close = soundfile.SoundFile.close
+
+    def failing(file):
+        writes = not file.closed and file.mode == "w"
+        close(file)
+        if writes:
+            raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr(soundfile.SoundFile, "close", failing)
+    with pytest.raises(UsageError, match="cannot write to"):
+        separate_file(Shares(0.5, 0.5), tmp_path / "x.wav", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_recording_that_is_heard_twice_is_decoded_once_and_whole(tmp_path, monkeypatch):

@@ -29,13 +29,13 @@ from common.classical.panning import (
 )
 from common.classical.projet import (
     circle,
-    from_views,
+    from_projections,
+    project_channels,
+    projection_gains,
     projet,
     unmix,
-    update_loudness,
+    update_power,
     update_spread,
-    views,
-    visibility,
 )
 from common.classical.spatial_clustering import (
     cluster_positions,
@@ -173,6 +173,9 @@ def test_peaks_keep_their_distance_and_end():
     assert highest_peaks(weights, 2, apart=4, smooth=1) == [(4, 5), (15, 10)]
     assert highest_peaks(weights, 9, apart=4, smooth=1) == [(4, 5), (15, 10)]
     assert highest_peaks(0 * weights, 3, apart=4) == []
+    lone = torch.zeros(20, 20)
+    lone[4, 5], lone[15, 10] = 5.0, 3.0
+    assert highest_peaks(lone, 9, apart=4) == [(4, 5), (15, 10)]
 
 
 def test_nussls_duet_has_our_attenuation_and_map_but_divides_delays_by_two_pi():
@@ -236,109 +239,117 @@ def test_nussls_duet_agrees_on_two_places_and_lets_three_overlap():
 # --- PROJET
 
 
-def test_views_of_a_place_are_what_visibility_says_and_lead_back():
-    angles, places = circle(6), circle(24)
+def test_projections_of_a_sound_have_their_gains_and_lead_back():
+    angles, grid = circle(6), circle(24)
     assert abs(angles[0] - math.pi / 4) < 1e-6 and len(set(angles.tolist())) == 6
     spectrum = STFT_512(place(noise(8000), 0.5))
-    seen = views(spectrum, angles)
+    projections = project_channels(spectrum, angles)
     at = torch.tensor([1.5 * math.pi / 4])
-    wanted = visibility(angles, at)
+    wanted = projection_gains(angles, at)
     heard = spectrum.abs().square().sum(dim=0).sqrt()
-    torch.testing.assert_close(seen.abs(), wanted[:, :, None] * heard, atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(from_views(seen, angles), spectrum, atol=1e-4, rtol=1e-4)
-    loudness = torch.rand(3, spectrum[0].numel(), generator=torch.Generator().manual_seed(0))
-    stems = unmix(spectrum, angles, visibility(angles, places[:3]), loudness)
+    torch.testing.assert_close(projections.abs(), wanted[:, :, None] * heard, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        from_projections(projections, angles), spectrum, atol=1e-4, rtol=1e-4
+    )
+    power = torch.rand(3, spectrum[0].numel(), generator=torch.Generator().manual_seed(0))
+    stems = unmix(spectrum, angles, projection_gains(angles, grid[:3]), power)
     torch.testing.assert_close(stems.sum(dim=0), spectrum, atol=1e-4, rtol=1e-4)
 
 
 def test_every_step_of_projet_lowers_the_divergence():
     spectrum = STFT_512(mixture_of((-0.5, 0.0, 0.5)).sum(dim=0))[..., 20:80]
-    angles, places = circle(6), circle(24)
-    seen, visible = views(spectrum, angles).abs().flatten(1) + 1e-6, visibility(angles, places)
+    angles, grid = circle(6), circle(24)
+    projections, gains = (
+        project_channels(spectrum, angles).abs().flatten(1) + 1e-6,
+        projection_gains(angles, grid),
+    )
     generator = torch.Generator().manual_seed(0)
     spread = torch.rand(24, 3, generator=generator) + 0.1
-    loudness = torch.rand(3, seen.shape[1], generator=generator) + 0.1
+    power = torch.rand(3, projections.shape[1], generator=generator) + 0.1
 
     def divergence():
-        model = (visible @ spread @ loudness).double()
-        return (seen * (seen / model).log() - seen + model).sum().item()
+        model = (gains @ spread @ power).double()
+        return (projections * (projections / model).log() - projections + model).sum().item()
 
     losses = [divergence()]
     for _ in range(15):
-        loudness = update_loudness(seen, visible @ spread, loudness)
+        power = update_power(projections, gains @ spread, power)
         losses.append(divergence())
-        spread = update_spread(seen, visible, spread, loudness)
+        spread = update_spread(projections, gains, spread, power)
         losses.append(divergence())
     assert all(b <= a * (1 + 1e-5) for a, b in zip(losses, losses[1:], strict=False))
     assert losses[-1] < 0.2 * losses[0]
 
 
-def test_projet_finds_places_blindly():
+def test_projet_finds_positions_blindly():
     true = mixture_of((-0.5, 0.0, 0.5))
     spectrum = STFT_512(true.sum(dim=0))
-    angles, places = circle(8), torch.linspace(0, math.pi / 2, 31)
-    visible = visibility(angles, places)
+    angles, grid = circle(8), torch.linspace(0, math.pi / 2, 31)
+    gains = projection_gains(angles, grid)
     spread = torch.rand(31, 3, generator=torch.Generator().manual_seed(0)) + 0.1
-    seen = views(spectrum, angles).abs().flatten(1)
-    found, loudness = projet(seen, visible, spread, n_iter=150)
+    projections = project_channels(spectrum, angles).abs().flatten(1)
+    found, power = projet(projections, gains, spread, n_iter=150)
     torch.testing.assert_close(found.sum(dim=0), torch.ones(3), atol=1e-3, rtol=0)
-    stands = sorted((places[found.argmax(dim=0)] * 4 / math.pi - 1).tolist())
+    stands = sorted((grid[found.argmax(dim=0)] * 4 / math.pi - 1).tolist())
     np.testing.assert_allclose(stands, [-0.5, 0, 0.5], atol=0.11)
-    stems = unmix(spectrum, angles, visible @ found, loudness)
+    stems = unmix(spectrum, angles, gains @ found, power)
     assert min(best_sdr(true, STFT_512.inverse(stems, true.shape[-1]))) > 6
 
 
 def test_projets_steps_are_nussls():
     spectrum = STFT_512(mixture_of((-0.5, 0.0, 0.5)).sum(dim=0))[..., 20:50]
     _, n_bins, n_frames = spectrum.shape
-    angles, places = circle(6), circle(24)
-    seen, visible = views(spectrum, angles).abs().double(), visibility(angles, places).double()
+    angles, grid = circle(6), circle(24)
+    projections, gains = (
+        project_channels(spectrum, angles).abs().double(),
+        projection_gains(angles, grid).double(),
+    )
     generator = torch.Generator().manual_seed(0)
     spread = torch.rand(24, 2, generator=generator).double() + 0.1
-    loudness = torch.rand(2, n_bins * n_frames, generator=generator).double() + 0.1
+    power = torch.rand(2, n_bins * n_frames, generator=generator).double() + 0.1
 
     reference = object.__new__(SPATIAL.Projet)
     reference.__dict__.update(
         stft=np.zeros((n_bins, n_frames, 2)), beta=1, eps=1e-8,
-        V=seen.transpose(0, 1)[:, :, None],  # (f, m, 1, n): one delay
-        K=visible[None, :, None, :, None].expand(n_bins, -1, -1, -1, -1).clone(),
+        V=projections.transpose(0, 1)[:, :, None],  # (f, m, 1, n): one delay
+        K=gains[None, :, None, :, None].expand(n_bins, -1, -1, -1, -1).clone(),
     )  # fmt: skip
-    p = loudness.reshape(2, n_bins, n_frames).permute(1, 2, 0).clone()
+    p = power.reshape(2, n_bins, n_frames).permute(1, 2, 0).clone()
     q = spread[:, None].clone()
     for _ in range(3):
         p, q = reference._update(p, q)
-        loudness = update_loudness(seen.flatten(1), visible @ spread, loudness)
-        spread = update_spread(seen.flatten(1), visible, spread, loudness)
+        power = update_power(projections.flatten(1), gains @ spread, power)
+        spread = update_spread(projections.flatten(1), gains, spread, power)
     np.testing.assert_allclose(q[:, 0], spread, rtol=1e-3)
-    ours = loudness.reshape(2, n_bins, n_frames).permute(1, 2, 0)
+    ours = power.reshape(2, n_bins, n_frames).permute(1, 2, 0)
     # nussl adds 1e-8 above and below its fractions, which counts only in silence.
-    heard = seen.sum(dim=0) > 1e-2
+    heard = projections.sum(dim=0) > 1e-2
     np.testing.assert_allclose(p[heard], ours[heard], rtol=1e-2)
 
 
-def test_nussls_projet_divides_by_the_loudness():
+def test_nussls_projet_divides_by_the_power():
     spectrum = STFT_512(mixture_of((-0.5, 0.0, 0.5)).sum(dim=0))[..., 20:50]
     _, n_bins, n_frames = spectrum.shape
-    angles, places = circle(6), circle(24)
-    visible = visibility(angles, places)
+    angles, grid = circle(6), circle(24)
+    gains = projection_gains(angles, grid)
     generator = torch.Generator().manual_seed(0)
     spread = torch.rand(24, 2, generator=generator) + 0.1
-    loudness = torch.rand(2, n_bins, n_frames, generator=generator) + 0.1
+    power = torch.rand(2, n_bins, n_frames, generator=generator) + 0.1
     directions = torch.stack([angles.cos(), angles.sin()], dim=1)
     reference = object.__new__(SPATIAL.Projet)
     reference.__dict__.update(
         stft=spectrum.permute(1, 2, 0).numpy(), num_iterations=0, eps=1e-8,
-        K=visible[None, :, None, :, None].expand(n_bins, -1, -1, -1, -1).clone(),
+        K=gains[None, :, None, :, None].expand(n_bins, -1, -1, -1, -1).clone(),
         projection_set=directions[None, :, None].expand(n_bins, -1, -1, -1).numpy() + 0j,
-        initialize_parameters=lambda: (loudness.permute(1, 2, 0), spread[:, None]),
+        initialize_parameters=lambda: (power.permute(1, 2, 0), spread[:, None]),
     )  # fmt: skip
     reference.run()
     theirs = torch.from_numpy(reference.reconstructions).permute(3, 2, 0, 1)
     theirs = theirs.to(spectrum.dtype)
-    given = (spectrum, angles, visible @ spread)
-    upside_down = unmix(*given, 1 / loudness.flatten(1))
+    given = (spectrum, angles, gains @ spread)
+    upside_down = unmix(*given, 1 / power.flatten(1))
     torch.testing.assert_close(theirs, upside_down, atol=1e-3, rtol=1e-3)
-    ours = unmix(*given, loudness.flatten(1))
+    ours = unmix(*given, power.flatten(1))
     assert (theirs - ours).abs().max() > 0.1 * ours.abs().max()
 
 

@@ -21,8 +21,8 @@ from torch.nn import functional
 from common.experiments.resumable import RESULTS
 from common.experiments.spleeter import CHANGES, SEEDS, nets_with
 from common.models.spleeter import (
-    DoublingBlock,
-    HalvingBlock,
+    DecoderBlock,
+    EncoderBlock,
     RatioMasks,
     SpleeterNet,
 )
@@ -130,9 +130,9 @@ def test_zoo_fits_into_three_megabytes():
 @pytest.mark.parametrize("elu", [False, True])
 def test_blocks_halve_and_double(elu):
     x = torch.rand(2, 3, 16, 24)
-    raw, down = HalvingBlock(3, 5, elu, 0.01)(x)
+    raw, down = EncoderBlock(3, 5, elu, 0.01)(x)
     assert raw.shape == down.shape == (2, 5, 8, 12)
-    assert DoublingBlock(5, 3, elu, 0.01, 0.5)(down).shape == (2, 3, 16, 24)
+    assert DecoderBlock(5, 3, elu, 0.01, 0.5)(down).shape == (2, 3, 16, 24)
 
 
 @pytest.mark.parametrize("size", [(64, 16), (65, 20), (70, 1), (9, 3)])

@@ -19,6 +19,15 @@ def test_perfect_reconstruction(n_fft, hop_length, length):
     torch.testing.assert_close(back, audio, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("length", [1, 777, 2047, 2048, 2049, 5000])
+@pytest.mark.parametrize("hop_length", [1024, 700])
+def test_audio_of_any_length_is_reflected(hop_length, length):
+    audio = torch.randn(2, length, generator=torch.Generator().manual_seed(length))
+    stft = STFT(4096, hop_length, "reflect")
+    back = stft.inverse(stft(audio), length)
+    torch.testing.assert_close(back, audio, atol=1e-5, rtol=0)
+
+
 def test_shape_and_frames():
     spectrum = STFT(1024, 256)(torch.zeros(2, 1000))
     assert spectrum.shape == (2, 513, 1 + 4)  # frames centred on 0, 256, …, 1024

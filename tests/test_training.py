@@ -22,8 +22,10 @@ from torch import Tensor, nn
 
 from common.data import Excerpts
 from common.data.tracks import Track
+from common.models.chimera import Chimera
 from common.models.mask_inference import MagnitudeInference, MaskInference
 from common.signal.stft import STFT
+from common.support.files import write_tensors
 from common.training import (
     STATE,
     Batches,
@@ -487,6 +489,25 @@ def test_a_run_killed_while_saving_goes_on_from_the_save_before(tmp_path: Path) 
     assert step == len(run.history.losses) == 2 * CONFIG.save_every
     assert alone(train_in_child, tmp_path / "killed") == 0
     assert states_differ(tmp_path / "whole", tmp_path / "killed") == []
+
+
+def test_a_state_saved_before_parameters_were_renamed_goes_on(tmp_path: Path) -> None:
+    run = Run(Chimera(5, 2, 3, 2, 1), CONFIG, Accelerator())
+    run.history = History([0.5, 0.4], [(2, 0.3)], [(0, "no")])
+    run.weights.keep()
+    save_state(tmp_path, run)
+    path, old = tmp_path / STATE, {}
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    for name, x in load_file(path).items():
+        group, _, rest = name.partition(".")
+        old[f"{group}.{rest.replace('embeddings.', 'places.')}"] = x
+    assert {"net.places.linear.weight", "best.places.linear.weight"} <= old.keys()
+    write_tensors(path, old, metadata)
+    loaded = Run(Chimera(5, 2, 3, 2, 1), CONFIG, Accelerator())
+    assert load_state(tmp_path, loaded) == 2
+    assert weights_differ(loaded.net, run.net) == []
+    assert loaded.weights.best.keys() == run.weights.best.keys()
 
 
 def test_a_full_disk_leaves_the_last_good_state(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 
 import pytest
 import torch
@@ -355,7 +356,7 @@ def test_activity_has_one_number_per_frame(n_frames):
 def test_the_second_answer_leaves_the_masks_as_they_are():
     net, plain = seeded(ActivityUNet).eval(), small().eval()
     missing = net.load_state_dict(plain.state_dict(), strict=False)
-    assert missing.missing_keys == ["tell.weight", "tell.bias"]
+    assert missing.missing_keys == ["activity_head.weight", "activity_head.bias"]
     torch.testing.assert_close(net(magnitude()).masks, plain(magnitude()))
 
 
@@ -370,7 +371,7 @@ def test_the_objective_of_activity_wants_both_answers():
     net = seeded(ActivityUNet)
     loss = ActivityObjective(stft)(net, mixture, sources)
     loss.backward()
-    assert net.tell.weight.grad.abs().sum() > 0
+    assert net.activity_head.weight.grad.abs().sum() > 0
     assert net.encoder[0].conv.weight.grad.abs().sum() > 0
     active = active_frames(mixture[:, 1], stft)
     masks = net(stft(mixture[:, :1]).abs()).masks.detach()
@@ -391,6 +392,8 @@ def test_the_area_under_the_curve_is_that_of_scikit_learn():
     told = torch.randn(500, generator=generator).round(decimals=1)  # with ties
     active = (torch.rand(500, generator=generator) < torch.sigmoid(told)).float()
     assert area_under_curve(told, active) == pytest.approx(roc_auc_score(active, told))
+    for same in (torch.zeros(500), torch.ones(500)):
+        assert math.isnan(area_under_curve(told, same)), "there is nothing to activity_head apart"
 
 
 def test_the_table_of_variants_is_whole_and_todays():

@@ -1,4 +1,4 @@
-"""Checks of chapter 05, repetition, lines and strokes."""
+"""Checks of chapter 05, repetition and harmonic-percussive separation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from common.classical.repetition import beat_spectrum
 
 
 @check
-def stroke_filter(function: Callable[[Tensor, int], Tensor]) -> str:
+def percussive_filter(function: Callable[[Tensor, int], Tensor]) -> str:
     """Exercise 1: a median filter along frequency."""
     magnitude = _noise(12, 12)
     filtered = tensor(function(magnitude.clone(), 7))
@@ -28,7 +28,7 @@ def stroke_filter(function: Callable[[Tensor, int], Tensor]) -> str:
     name_mistake(
         filtered,
         {
-            "That runs along time: strokes are vertical, so take neighbours in frequency.": (
+            "That runs along time: hits are vertical, so take neighbours in frequency.": (
                 smooth_along(magnitude, 7, axis=-1)
             ),
             "That is a median over both axes: take neighbours in frequency only.": (
@@ -69,7 +69,7 @@ def stroke_filter(function: Callable[[Tensor, int], Tensor]) -> str:
     expect_close(tensor(function(magnitude.clone(), 9)), smooth_along(magnitude, 9, axis=-2), hint)
     narrow = tensor(function(magnitude.clone(), 1))
     expect_close(narrow, magnitude, "A width of 1 changes nothing.")
-    return "Strokes stay, lines go."
+    return "What is percussive stays, what is harmonic goes."
 
 
 def _filtered(magnitude: Tensor, width: int, mode: str) -> Tensor:
@@ -170,51 +170,57 @@ def repetitiveness(function: Callable[[Tensor, int, int], float]) -> str:
 
 @check
 def three_masks(function: Callable[[Tensor, float], Tensor]) -> str:
-    """Exercise 4: lines, strokes and the rest."""
+    """Exercise 4: harmonic, percussive and the rest."""
     magnitude = _noise(40, 50) ** 3
     masks = tensor(function(magnitude.clone(), 2.0))
     expect(masks.shape != (2, 40, 50), "Two masks leave something over: the residual is the third.")
     expect(masks.shape == (3, 40, 50), f"Three masks (3, f, n), not {tuple(masks.shape)}.")
     expect(masks.isfinite().all(), "There is a mask that is infinite or NaN.")
-    lines, strokes = harmonic_percussive_masks(magnitude, margin=2.0)
+    harmonic, percussive = harmonic_percussive_masks(magnitude, margin=2.0)
     plain = torch.stack(harmonic_percussive_masks(magnitude))
-    rest = 1 - lines - strokes
+    rest = 1 - harmonic - percussive
     name_mistake(
         masks,
         {
-            "Lines and strokes are exchanged.": torch.stack([strokes, lines, rest]),
-            "The residual comes last.": torch.stack([rest, lines, strokes]),
+            "The harmonic and the percussive mask are exchanged.": torch.stack(
+                [percussive, harmonic, rest]
+            ),
+            "The residual comes last.": torch.stack([rest, harmonic, percussive]),
             "Without the margin nothing is left over: use `margin`.": (
                 torch.cat([plain, 0 * plain[:1]])
             ),
             "The residual is what *both* masks leave, but yours multiplies what each leaves.": (
-                torch.stack([lines, strokes, (1 - lines) * (1 - strokes)])
+                torch.stack([harmonic, percussive, (1 - harmonic) * (1 - percussive)])
             ),
             "The residual is what is in neither mask: yours is what is in both.": (
-                torch.stack([lines, strokes, lines * strokes])
+                torch.stack([harmonic, percussive, harmonic * percussive])
             ),
-            "The residual leaves out the lines only: leave out the strokes as well.": (
-                torch.stack([lines, strokes, 1 - lines])
+            "The residual leaves out the harmonic part only: leave out both.": (
+                torch.stack([harmonic, percussive, 1 - harmonic])
             ),
-            "The residual leaves out the strokes only: leave out the lines as well.": (
-                torch.stack([lines, strokes, 1 - strokes])
+            "The residual leaves out the percussive part only: leave out both.": (
+                torch.stack([harmonic, percussive, 1 - percussive])
             ),
             "You multiply the masks by the magnitude: return the masks.": (
-                torch.stack([lines, strokes, rest]) * magnitude
+                torch.stack([harmonic, percussive, rest]) * magnitude
             ),
-            "You divide lines and strokes by their sum, which undoes the margin.": torch.stack(
-                [lines / (lines + strokes), strokes / (lines + strokes), 0 * rest]
+            "You divide the two masks by their sum, which undoes the margin.": torch.stack(
+                [harmonic / (harmonic + percussive), percussive / (harmonic + percussive), 0 * rest]
             ),
         },
         tolerance=1e-4,
     )
     expect_close(masks.sum(dim=0), torch.ones(40, 50), "The three should add up to 1 in each bin.")
     expect(masks.min() >= -1e-6, "A mask is not negative.")
-    expect_close(masks[0], lines, "The first mask is that of the lines, with the margin.")
-    expect_close(masks[1], strokes, "The second mask is that of the strokes, with the margin.")
-    lines, strokes = harmonic_percussive_masks(magnitude, margin=3.0)
+    expect_close(
+        masks[0], harmonic, "The first mask is that of the harmonic part, with the margin."
+    )
+    expect_close(
+        masks[1], percussive, "The second mask is that of the percussive part, with the margin."
+    )
+    harmonic, percussive = harmonic_percussive_masks(magnitude, margin=3.0)
     other = tensor(function(magnitude.clone(), 3.0))
-    right = torch.stack([lines, strokes, 1 - lines - strokes])
+    right = torch.stack([harmonic, percussive, 1 - harmonic - percussive])
     expect_close(other, right, "With a margin of 3 it goes wrong: use `margin`.")
     return f"With a margin of 2 the residual gets {masks[2].mean():.0%} of a bin on average."
 

@@ -13,53 +13,53 @@ from common.classical.nmf import beta_divergence, update_activations
 
 
 @check
-def update_sounds(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
-    """Exercise 1: one multiplicative step for the sounds."""
+def update_templates(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
+    """Exercise 1: one multiplicative step for the templates."""
     # All axes equally long first: a wrong axis then gives a wrong number and not an error.
     square = _noise(4, 4), _noise(4, 4, seed=1), _noise(4, 4, seed=2)
     got = _unchanged(function, *square)
-    data, sounds, activations = square
-    ratio = data / (sounds @ activations)
-    pull, push = ratio @ activations.T, activations.sum(dim=1)
-    right = sounds * pull / push
+    data, templates, activations = square
+    ratio = data / (templates @ activations)
+    upper, lower = ratio @ activations.T, activations.sum(dim=1)
+    right = templates * upper / lower
     name_mistake(
         got,
         {
             "That is the Euclidean step.": _step(*square, beta=2),
             "That is the Itakura-Saito step.": _step(*square, beta=0),
             "That is the Itakura-Saito step without its square root.": (
-                _step(*square, beta=0).square() / sounds
+                _step(*square, beta=0).square() / templates
             ),
-            "These are new activations: the sounds are asked for.": (
-                update_activations(data, sounds, activations, 1)
+            "These are new activations: the templates are asked for.": (
+                update_activations(data, templates, activations, 1)
             ),
-            "Pull goes above push, not below.": sounds * push / pull,
-            "You leave out push: what makes a sound quieter?": sounds * pull,
-            "That is the factor: what is multiplied by it?": pull / push,
-            "The push of a component does not depend on the frame: sum over the other axis of the "
-            "activations.": sounds * pull / activations.sum(dim=0),
-            "You divide each bin by a push of its own: push has one number per component, and "
-            "components are the second axis of the sounds.": sounds * pull / push[:, None],
-            "Push adds up the wrong factor: which one meets the sounds in the product?": (
-                sounds * pull / sounds.sum(dim=0)
+            "The numerator goes above the denominator, not below.": templates * lower / upper,
+            "You leave out the denominator: what makes a template quieter?": templates * upper,
+            "That is the factor: what is multiplied by it?": upper / lower,
+            "The denominator of a component does not depend on the frame: sum over the other axis "
+            "of the activations.": templates * upper / activations.sum(dim=0),
+            "You divide each bin by a denominator of its own: it has one number per component, and "
+            "components are the second axis of the templates.": templates * upper / lower[:, None],
+            "The denominator adds up the wrong factor: what multiplies the templates?": (
+                templates * upper / templates.sum(dim=0)
             ),
-            "Pull compares data with the model: divide by the model.": (
-                sounds * (data @ activations.T) / push
+            "The numerator compares data with the model: divide by the model.": (
+                templates * (data @ activations.T) / lower
             ),
-            "Pull belongs to a component, so it is a sum over frames: mind the transpose.": (
-                sounds * (ratio @ activations) / push
+            "The numerator of a component is a sum over frames: mind the transpose.": (
+                templates * (ratio @ activations) / lower
             ),
-            "You scale the sounds to unit sums after the step, but not the activations: then the "
-            "product changes.": right / right.sum(dim=0),
+            "You scale the templates to unit sums after the step, but not the activations: then "
+            "the product changes.": right / right.sum(dim=0),
         },
     )
-    hint = "Compare with the step for the activations: the two factors change places."
+    hint = "Compare with the step for the activations: the two factors exchange roles."
     expect_close(got, right, hint, 1e-3)
-    data, sounds, activations = _noise(6, 9), _noise(6, 3, seed=1), _noise(3, 9, seed=2)
-    got = _unchanged(function, data, sounds, activations)
-    expect(got.shape == (6, 3), f"Sounds are (f, k), here (6, 3), not {tuple(got.shape)}.")
-    expect_close(got, _step(data, sounds, activations, 1), hint, 1e-3)
-    before = beta_divergence(data, sounds @ activations, 1)
+    data, templates, activations = _noise(6, 9), _noise(6, 3, seed=1), _noise(3, 9, seed=2)
+    got = _unchanged(function, data, templates, activations)
+    expect(got.shape == (6, 3), f"Templates are (f, k), here (6, 3), not {tuple(got.shape)}.")
+    expect_close(got, _step(data, templates, activations, 1), hint, 1e-3)
+    before = beta_divergence(data, templates @ activations, 1)
     after = beta_divergence(data, got @ activations, 1)
     return f"One step took the divergence from {before:.2f} to {after:.2f}."
 
@@ -110,8 +110,8 @@ def growth(function: Callable[[float, float], float]) -> str:
 @check
 def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tensor]) -> str:
     """Exercise 3: masks from components with owners."""
-    sounds, activations = _noise(6, 5), _noise(5, 7, seed=1)
-    masks = tensor(function(sounds.clone(), activations.clone(), [0, 2, 0, 0, 2], 4))
+    templates, activations = _noise(6, 5), _noise(5, 7, seed=1)
+    masks = tensor(function(templates.clone(), activations.clone(), [0, 2, 0, 0, 2], 4))
     for n_masks, hint in (
         (3, "There are `n_sources` masks: the last sources may own no component."),
         (5, "One mask per source, and not per component: add up the components of a source."),
@@ -119,7 +119,7 @@ def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tens
         expect(masks.shape != (n_masks, 6, 7), hint)
     expect(masks.shape == (4, 6, 7), f"Masks are (s, f, n), not {tuple(masks.shape)}.")
     expect(masks.isfinite().all(), "There is a NaN: a source without components divides 0 by 0.")
-    parts = torch.einsum("fk,kn->kfn", sounds, activations)
+    parts = torch.einsum("fk,kn->kfn", templates, activations)
     models = _models(parts)
     counts = torch.tensor([3.0, 1.0, 2.0, 1.0])[:, None, None]
     last = _models(parts * torch.tensor([0.0, 0, 0, 1, 1])[:, None, None])
@@ -140,7 +140,7 @@ def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tens
                 last / parts.sum(dim=0)
             ),
             "You give each bin to one source: share it.": (models == models.amax(dim=0)).float(),
-            "Your masks ignore the sounds: a component has more of one bin than of another.": (
+            "Your masks ignore the templates: a component has more of one bin than of another.": (
                 _share(_models(activations[:, None].expand(5, 6, 7)))
             ),
             "Each mask is divided by its own maximum: divide by what all sources explain.": (
@@ -153,7 +153,7 @@ def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tens
     expect_close(masks.sum(dim=0), torch.ones(6, 7), "The masks should add up to 1 in each bin.")
     hint = "A mask is what the source's own components explain, over what all of them explain."
     expect_close(masks, _share(models), hint, 1e-3)
-    other = tensor(function(sounds.clone(), activations.clone(), [1, 1, 1, 0, 0], 2))
+    other = tensor(function(templates.clone(), activations.clone(), [1, 1, 1, 0, 0], 2))
     right = _share(torch.stack([parts[3:].sum(dim=0), parts[:3].sum(dim=0)]))
     expect_close(other, right, "With other owners it goes wrong: do you use `owners`?", 1e-3)
     return f"The first source gets {masks[0].mean():.0%} of the toy, and all of it is shared out."
@@ -162,14 +162,14 @@ def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tens
 @check
 def sparse_step(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> str:
     """Exercise 4: a step with a penalty on the square roots of the activations."""
-    data, sounds, activations = _noise(6, 9), _noise(6, 8, seed=1), _noise(8, 9, seed=2)
-    given = data, sounds, activations
+    data, templates, activations = _noise(6, 9), _noise(6, 8, seed=1), _noise(8, 9, seed=2)
+    given = data, templates, activations
     plain = update_activations(*given, 1)
     got = _unchanged(function, *given, 0.0)
     expect(got.shape == (8, 9), f"Activations are (k, n), here (8, 9), not {tuple(got.shape)}.")
     expect_close(got, plain, "With weight 0 it is the plain Kullback-Leibler step.", 1e-3)
-    push = sounds.sum(dim=0)[:, None]
-    pull, root = plain / activations * push, activations.sqrt()
+    lower = templates.sum(dim=0)[:, None]
+    upper, root = plain / activations * lower, activations.sqrt()
     weight = 0.5
     slope = weight / (2 * root)
     name_mistake(
@@ -177,36 +177,38 @@ def sparse_step(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> 
         {
             "With a weight the step should change: use `weight`.": plain,
             "That is the step for a penalty on the plain sum. What is the derivative of a square "
-            "root?": activations * pull / (push + weight),
+            "root?": activations * upper / (lower + weight),
             "Nearly: the derivative of a square root has one more constant.": (
-                activations * pull / (push + 2 * slope)
+                activations * upper / (lower + 2 * slope)
             ),
             "You add the penalty itself: the step needs its derivative.": (
-                activations * pull / (push + weight * root)
+                activations * upper / (lower + weight * root)
             ),
             "You add the sum of the penalty: each activation has a derivative of its own.": (
-                activations * pull / (push + weight * root.sum())
+                activations * upper / (lower + weight * root.sum())
             ),
             "Your penalty makes activations larger. The derivative is positive: to which part of "
-            "the gradient does it belong?": activations * (pull + slope) / push,
-            "Your penalty is subtracted from pull, which may become negative: what else can hold a "
-            "positive term?": activations * (pull - slope) / push,
+            "the gradient does it belong?": activations * (upper + slope) / lower,
+            "Your penalty is subtracted from the numerator, which may become negative: what else "
+            "can hold a positive term?": activations * (upper - slope) / lower,
             "Your penalty is cut off below zero: a multiplicative step needs no clamp.": (
-                activations * (pull - slope).clamp(min=0) / push
+                activations * (upper - slope).clamp(min=0) / lower
             ),
             "You subtract the penalty after the step: it belongs in the factor.": (plain - slope),
             "You clamp after subtracting: the penalty belongs in the factor.": (
                 (plain - slope).clamp(min=0)
             ),
             "You take the derivative at the new activations: take it at the given ones.": (
-                plain * push / (push + weight / (2 * plain.sqrt()))
+                plain * lower / (lower + weight / (2 * plain.sqrt()))
             ),
-            "Pull goes above push, not below.": activations * (push + slope) / pull,
+            "The numerator goes above the denominator, not below.": activations
+            * (lower + slope)
+            / upper,
         },
     )
     for weight in (0.5, 2.0):
         found = _unchanged(function, *given, weight)
-        right = activations * pull / (push + weight / (2 * root))
+        right = activations * upper / (lower + weight / (2 * root))
         hint = "What is the derivative of the penalty, and is it positive or negative?"
         expect_close(found, right, hint, 1e-3)
     few, many = (_active(_repeated(function, *given, weight)) for weight in (0.5, 0.0))
@@ -229,19 +231,19 @@ def _unchanged(function: Callable[..., Tensor], *given: Tensor | float) -> Tenso
 def _repeated(
     function: Callable[..., Tensor],
     data: Tensor,
-    sounds: Tensor,
+    templates: Tensor,
     activations: Tensor,
     weight: float,
 ) -> Tensor:
     """The activations after 300 steps."""
     for _ in range(300):
-        activations = tensor(function(data, sounds, activations, weight))
+        activations = tensor(function(data, templates, activations, weight))
     return activations
 
 
-def _step(data: Tensor, sounds: Tensor, activations: Tensor, beta: float) -> Tensor:
-    """The step for the activations, applied to the sounds: transposed, they change places."""
-    return update_activations(data.T, activations.T, sounds.T, beta).T
+def _step(data: Tensor, templates: Tensor, activations: Tensor, beta: float) -> Tensor:
+    """The step for the activations, applied to the templates: transposed, they exchange roles."""
+    return update_activations(data.T, activations.T, templates.T, beta).T
 
 
 def _share(models: Tensor) -> Tensor:

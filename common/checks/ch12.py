@@ -152,21 +152,21 @@ def count_sources(function: Callable[[Tensor, Tensor, float], int]) -> str:
     corners = torch.linalg.qr(torch.randn(10, 10, generator=generator)).Q
     for n_sources in (2, 1, 4, 7):
         owner = torch.arange(700) % n_sources
-        places = corners[owner] + 0.02 * torch.randn(700, 10, generator=generator)
-        places = functional.normalize(places, dim=-1)
+        embeddings = corners[owner] + 0.02 * torch.randn(700, 10, generator=generator)
+        embeddings = functional.normalize(embeddings, dim=-1)
         weights = torch.rand(700, generator=generator)
-        got = int(function(places, weights / weights.sum(), 0.05))
+        got = int(function(embeddings, weights / weights.sum(), 0.05))
         hint = "The sum in the task is over the embeddings as they are: do not subtract the mean."
         expect(n_sources != 2 or got != 1, hint)
         expect(got == n_sources, f"For {n_sources} cluster(s) at right angles you count {got}.")
     # Seven sources with these parts of the sound; the last one has few bins.
     shares = torch.tensor([0.6, 0.2, 0.1, 0.045, 0.028, 0.015, 0.012])
     n_bins = torch.tensor([113] * 6 + [22])
-    places = corners[:7].repeat_interleave(n_bins, dim=0)
+    embeddings = corners[:7].repeat_interleave(n_bins, dim=0)
     weights = (shares / n_bins).repeat_interleave(n_bins)
-    got = int(function(places, weights, 0.05))
+    got = int(function(embeddings, weights, 0.05))
     hint = "The count should depend on `least`: at 0.3 fewer sources are large enough than at 0.05."
-    expect(int(function(places, weights, 0.3)) != got, hint)
+    expect(int(function(embeddings, weights, 0.3)) != got, hint)
     hints = {
         6: "You count as if all weights were equal: soft sources should have small eigenvalues.",
         4: "You take a part of the largest eigenvalue, but it should be a part of their sum.",
@@ -176,5 +176,5 @@ def count_sources(function: Callable[[Tensor, Tensor, float], int]) -> str:
     hint = f"Three of seven sources have more than 0.05 of the sum here, and you count {got}."
     expect(got == 3, hints.get(got, hint))
     hint = "Weights that do not add up to 1 change your count: compare with the eigenvalues' sum."
-    expect(int(function(places, 100 * weights, 0.05)) == 3, hint)
+    expect(int(function(embeddings, 100 * weights, 0.05)) == 3, hint)
     return "Each cluster at a right angle to the others brings one large eigenvalue."

@@ -16,15 +16,15 @@ from common.models.chimera import Chimera
 def equal_say(function: Callable[[Tensor, Tensor], float]) -> str:
     """Exercise 1: the weight at which both gradients are equally long."""
     generator = torch.Generator().manual_seed(0)
-    masks, places = torch.randn(2, 30, generator=generator)
+    masks, embeddings = torch.randn(2, 30, generator=generator)
     for factor in (0.05, 1.0, 8.0):
-        weight = float(function(masks, factor * places))
+        weight = float(function(masks, factor * embeddings))
         expect(0 < weight < 1, f"A weight should be between 0 and 1; {weight:.3g} is not.")
-        right = masks.norm() / (masks.norm() + factor * places.norm())
+        right = masks.norm() / (masks.norm() + factor * embeddings.norm())
         if abs(weight - right) < 1e-4:
             continue
-        squares = masks.square().sum(), factor**2 * places.square().sum()
-        sums = masks.abs().sum(), factor * places.abs().sum()
+        squares = masks.square().sum(), factor**2 * embeddings.square().sum()
+        sums = masks.abs().sum(), factor * embeddings.abs().sum()
         hints = {
             1 - right: "This is the weight for the masks: alpha multiplies the clustering loss.",
             squares[0] / sum(squares): "These are squared lengths: take the root of each sum.",
@@ -33,11 +33,12 @@ def equal_say(function: Callable[[Tensor, Tensor], float]) -> str:
         }
         for value, hint in hints.items():
             expect(abs(weight - value) > 1e-4, hint)
-        pull_places = weight * factor * places.norm()
+        pull_embeddings = weight * factor * embeddings.norm()
         pull_masks = (1 - weight) * masks.norm()
         hint = (
-            f"At your weight the gradient of the clustering loss has the length {pull_places:.4g} "
-            f"and that of the mask loss {pull_masks:.4g}: a length is the root of a sum of squares."
+            f"At your weight the gradient of the clustering loss has the length "
+            f"{pull_embeddings:.4g} and that of the mask loss {pull_masks:.4g}: a length is the "
+            f"root of a sum of squares."
         )
         expect(False, hint)
     return "At this weight both gradients are equally long."
@@ -48,31 +49,31 @@ def pointed_centroids(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> s
     """Exercise 2: where one head's masks say that the other head's sources are."""
     generator = torch.Generator().manual_seed(0)
     i, d, s = 40, 5, 3
-    places = functional.normalize(torch.randn(i, d, generator=generator), dim=-1)
+    embeddings = functional.normalize(torch.randn(i, d, generator=generator), dim=-1)
     masks = torch.rand(i, s, generator=generator)
     weights = torch.rand(i, generator=generator)
-    given = places, masks, weights
+    given = embeddings, masks, weights
     before = [x.clone() for x in given]
     got = torch.as_tensor(function(*given)).float()
     same = all(torch.equal(x, y) for x, y in zip(before, given, strict=True))
     expect(same, "You changed what you were given: make new tensors instead.")
     expect(tuple(got.shape) == (s, d), f"Centroids are (s, d) = {(s, d)}, not {tuple(got.shape)}.")
     owned = masks * weights[:, None]
-    right = weighted_means(places, owned)
+    right = weighted_means(embeddings, owned)
     hard = functional.one_hot(masks.argmax(dim=-1), s) * weights[:, None]
     mistakes = {
         "A loud bin should count for more than a soft one: use the weights, too.": weighted_means(
-            places, masks
+            embeddings, masks
         ),
         "The masks do not count here: every source has the same centroid.": weighted_means(
-            places, weights[:, None].expand_as(masks)
+            embeddings, weights[:, None].expand_as(masks)
         ),
         "Each bin counts for every source by its soft mask; you give it to one source.": (
-            weighted_means(places, hard)
+            weighted_means(embeddings, hard)
         ),
-        "That is a sum: divide it by the sum of what each bin counted.": owned.mT @ places,
+        "That is a sum: divide it by the sum of what each bin counted.": owned.mT @ embeddings,
         "You divide by the weights of all bins: divide by what the bins counted for this "
-        "source.": owned.mT @ places / weights.sum(),
+        "source.": owned.mT @ embeddings / weights.sum(),
         "A mean of points on the sphere lies inside it: leave it there.": functional.normalize(
             right, dim=-1
         ),
@@ -81,7 +82,7 @@ def pointed_centroids(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> s
         expect(not torch.allclose(got, mistake, atol=1e-4), hint)
     hint = "Each source's centroid is the mean of the embeddings, weighted by mask times weight."
     expect_close(got, right, hint)
-    nobody = torch.as_tensor(function(places, masks * torch.tensor([1.0, 0.0, 1.0]), weights))
+    nobody = torch.as_tensor(function(embeddings, masks * torch.tensor([1.0, 0.0, 1.0]), weights))
     hint = "A source whose mask is zero everywhere gives NaN: look at your division."
     expect(nobody.isfinite().all(), hint)
     hint = "A source whose mask is zero everywhere should not change the others."
@@ -89,9 +90,9 @@ def pointed_centroids(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> s
     return "One head gives the centroids, and the other one starts from them."
 
 
-def weighted_means(places: Tensor, owned: Tensor) -> Tensor:
+def weighted_means(embeddings: Tensor, owned: Tensor) -> Tensor:
     """Means of embeddings (i, d), weighted by what they count for each source (i, s): (s, d)."""
-    return owned.mT @ places / owned.sum(dim=0)[:, None]
+    return owned.mT @ embeddings / owned.sum(dim=0)[:, None]
 
 
 @check
@@ -155,7 +156,7 @@ def listener(make: Callable[[Chimera], Chimera]) -> str:
     hint = "No gradient reaches the given net: cut one branch, and make no copies of its weights."
     expect(reached or by_masks, hint)
     hint = "Now the embedding head learns nothing either: cut in front of it, not behind it."
-    expect(any(name.startswith("places") for name in reached), hint)
+    expect(any(name.startswith("embeddings") for name in reached), hint)
     hint = "The masks should train the body as before: cut one branch, not both."
     expect(any(name.startswith("stack") for name in by_masks), hint)
     hint = "The masks should train their own head, too: cut nothing there."

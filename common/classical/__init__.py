@@ -1,1 +1,1 @@
-"""Separation by rules: methods that listen for repetition, for strokes and lines, for places."""
+"""Separation without training: by repetition, factorization and spatial position."""

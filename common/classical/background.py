@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ class BackgroundSeparator:
     def __call__(self, mixture: Tensor) -> Tensor:
         spectrum = self.stft(mixture)
         masks = torch.stack([self.background(x) for x in spectrum.abs()])
-        low = round(self.cutoff * self.stft.n_fft / self.sample_rate)
+        low = math.ceil(self.cutoff * self.stft.n_fft / self.sample_rate)
         masks[..., :low, :] = 1.0
         both = torch.stack([1 - masks, masks], dim=1)
         stems = apply_mask(both, spectrum)

@@ -23,7 +23,7 @@ LEVEL_FLOOR = 1e-8
 
 
 class Peak(NamedTuple):
-    """A place: right over left, less left over right; delay in samples."""
+    """A position: right over left, less left over right; delay in samples."""
 
     attenuation: float
     delay: float
@@ -82,11 +82,13 @@ def highest_peaks(
 ) -> list[tuple[int, int]]:
     """Cells of the highest peaks of a map, highest first.
 
-    The map is averaged over `smooth` cells each way; whatever lies within
-    `apart` cells of a peak belongs to it. Fewer than `n_peaks` are found where
-    nothing is left over.
+    The map is averaged twice over `smooth` cells each way: once would make a
+    plateau of a lone cell. Whatever lies within `apart` cells of a peak
+    belongs to it. Fewer than `n_peaks` are found where nothing is left over.
     """
-    left = ndimage.uniform_filter(weights.numpy(), smooth, mode="nearest")
+    left = weights.numpy()
+    for _ in range(2):
+        left = ndimage.uniform_filter(left, smooth, mode="nearest")
     left = torch.from_numpy(left)
     found = []
     while len(found) < n_peaks and left.max() > 0:
@@ -98,10 +100,10 @@ def highest_peaks(
 
 
 def misfits(spectrum: Tensor, peaks: list[Peak]) -> Tensor:
-    """Energy of each bin that no sound from a place can explain: (s, f, n).
+    """Energy of each bin that no sound at a peak can explain: (s, f, n).
 
-    The least squares fit of one sound, at that place alone, to both channels
-    (2, f, n), and what it leaves over. Yilmaz and Rickard 2004.
+    The least squares fit of one sound, at that position alone, to both
+    channels (2, f, n), and what it leaves over. Yilmaz and Rickard 2004.
     """
     left, right = spectrum
     found = []
@@ -114,25 +116,25 @@ def misfits(spectrum: Tensor, peaks: list[Peak]) -> Tensor:
 
 @dataclass(frozen=True)
 class Duet:
-    """Masks of the places that a recording's sounds come from, found blindly.
+    """Masks of the positions of a recording's sources, found blindly.
 
-    n_places: how many are looked for; widest, longest: how far the map goes,
+    n_sources: how many are looked for; widest, longest: how far the map goes,
     in attenuation and in samples of delay; apart: distance of two peaks, in
     cells. spectrum: (2, f, n) → masks (s, f, n) of zeros and ones that add up
     to 1, the highest peak first. Yilmaz and Rickard 2004.
     """
 
-    n_places: int
+    n_sources: int
     widest: float = 3.0
     longest: float = 8.0
     n_cells: int = 61
     apart: int = 8
 
     def peaks(self, spectrum: Tensor) -> list[Peak]:
-        """The places themselves: the centres of the highest cells."""
+        """The positions themselves: the centres of the highest cells."""
         reach = self.widest, self.longest
         weights = difference_map(spectrum, *reach, self.n_cells)
-        cells = highest_peaks(weights, self.n_places, self.apart)
+        cells = highest_peaks(weights, self.n_sources, self.apart)
         steps = [[(2 * i + 1) / self.n_cells - 1 for i in c] for c in cells]
         found = [Peak(a * reach[0], d * reach[1]) for a, d in steps]
         return found or [Peak(0.0, 0.0)]

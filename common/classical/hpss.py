@@ -1,4 +1,4 @@
-"""Strokes and lines: harmonic and percussive parts by two median filters."""
+"""Harmonic-percussive separation: the two parts of a spectrogram by two median filters."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ def smooth_along(magnitude: Tensor, width: int, axis: int) -> Tensor:
     """Median over `width` neighbours along one axis, an odd number.
 
     magnitude: any shape → the same; axis -1 is time, axis -2 frequency. Beyond
-    the ends the picture is mirrored.
+    the ends the magnitude is mirrored.
     """
     size, beyond = [1] * magnitude.ndim, [(0, 0)] * magnitude.ndim
     size[axis], beyond[axis] = width, (width // 2, width // 2)
+    # SciPy's own mirroring fails on an axis much shorter than the filter.
     padded = np.pad(magnitude.numpy(), beyond, mode="symmetric")
     smooth = torch.from_numpy(ndimage.median_filter(padded, size=size))
     return smooth.narrow(axis, width // 2, magnitude.shape[axis])
@@ -30,24 +31,26 @@ def smooth_along(magnitude: Tensor, width: int, axis: int) -> Tensor:
 def harmonic_percussive_masks(
     magnitude: Tensor, width: int = 31, margin: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Soft masks of lines and of strokes.
+    """Soft masks of the harmonic and of the percussive part.
 
-    magnitude: (..., f, n), linear → two masks of the same shape, in [0, 1]. A
-    line survives a median over time, a stroke one over frequency; the masks
-    share out energy. With a margin above 1 a bin has to be so many times more
-    line than stroke, or the reverse, and what is neither goes to neither.
+    magnitude: (..., f, n), linear → two masks of the same shape, in [0, 1].
+    The harmonic part survives a median over time, the percussive part one over
+    frequency; the masks are shares of their energy. With a margin above 1 the
+    two add up to less than 1: a bin in which neither part is `margin` times as
+    large as the other goes mostly to neither.
     Fitzgerald 2010, eq. 3-6; margin: Driedger et al. 2014.
     """
-    lines = smooth_along(magnitude, width, axis=-1)
-    strokes = smooth_along(magnitude, width, axis=-2)
-    harmonic = lines**2 / (lines**2 + (margin * strokes) ** 2 + EPSILON)
-    percussive = strokes**2 / (strokes**2 + (margin * lines) ** 2 + EPSILON)
-    return harmonic, percussive
+    harmonic = smooth_along(magnitude, width, axis=-1) ** 2
+    percussive = smooth_along(magnitude, width, axis=-2) ** 2
+    return (
+        harmonic / (harmonic + margin**2 * percussive + EPSILON),
+        percussive / (percussive + margin**2 * harmonic + EPSILON),
+    )
 
 
 @dataclass(frozen=True)
 class HPSS:
-    """Take strokes for drums and all the rest for the others. Fitzgerald 2010.
+    """Take the percussive part for the drums. Fitzgerald 2010.
 
     width: of both median filters, in frames and in bins. mixture: (b, c, t) →
     stems: (b, 2, c, t), which add up to the mixture.

@@ -1,4 +1,4 @@
-"""Non-negative matrix factorization: a spectrogram as a sum of sounds, each with its own score."""
+"""Non-negative matrix factorization: a spectrogram as templates times activations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLOOR = 1e-8
 """Added to magnitudes and models, so that no logarithm and no division meets zero."""
 
 DICTIONARIES = Path(__file__).with_name("dictionaries.safetensors")
-"""Sounds learnt from the embedded training songs by `python -m common.experiments.nmf`."""
+"""Templates, trained on the embedded training songs by `python -m common.experiments.nmf`."""
 
 
 def beta_divergence(data: Tensor, model: Tensor, beta: float) -> Tensor:
@@ -41,18 +41,18 @@ def beta_divergence(data: Tensor, model: Tensor, beta: float) -> Tensor:
 
 
 def update_activations(
-    data: Tensor, sounds: Tensor, activations: Tensor, beta: float
+    data: Tensor, templates: Tensor, activations: Tensor, beta: float
 ) -> Tensor:
     """One multiplicative step for the activations.
 
-    data: (f, n), sounds: (f, k), activations: (k, n) → (k, n). The divergence
-    never grows; for Itakura-Saito that takes the square root of the step.
+    data: (f, n), templates: (f, k), activations: (k, n) → (k, n). The
+    divergence never grows; for Itakura-Saito the step is its square root.
     Févotte and Idier 2011, section 4.
     """
-    model = sounds @ activations + FLOOR
-    pull = sounds.T @ (data * model ** (beta - 2))
-    push = sounds.T @ model ** (beta - 1)
-    ratio = pull / (push + FLOOR)
+    model = templates @ activations + FLOOR
+    numerator = templates.T @ (data * model ** (beta - 2))
+    denominator = templates.T @ model ** (beta - 1)
+    ratio = numerator / (denominator + FLOOR)
     return activations * (ratio if beta >= 1 else ratio.sqrt())
 
 
@@ -61,43 +61,44 @@ def nmf(
     n_components: int,
     beta: float = 1.0,
     n_iter: int = 100,
-    sounds: Tensor | None = None,
+    templates: Tensor | None = None,
     seed: int = 0,
 ) -> tuple[Tensor, Tensor, list[float]]:
-    """Factor a magnitude spectrogram into sounds and their activations.
+    """Factor a magnitude spectrogram into templates and their activations.
 
-    data: (f, n), linear → sounds (f, k) of unit sum, activations (k, n), and
-    the divergence before and after every step. With `sounds` given they stay
-    as they are (and `n_components` is theirs); only activations are found. Lee
-    and Seung 2001.
+    data: (f, n), linear → templates (f, k) of unit sum, activations (k, n),
+    and the divergence before and after every step. With `templates` given they
+    stay as they are (and `n_components` is theirs); only activations are
+    found. Lee and Seung 2001.
     """
     data = data + FLOOR
     generator = torch.Generator().manual_seed(seed)
-    fixed = sounds is not None
+    fixed = templates is not None
     if not fixed:
         shape = len(data), n_components
-        sounds = torch.rand(shape, generator=generator).to(data) + 0.1
-    shape = sounds.shape[1], data.shape[1]
+        templates = torch.rand(shape, generator=generator).to(data) + 0.1
+    shape = templates.shape[1], data.shape[1]
     activations = torch.rand(shape, generator=generator).to(data) + 0.1
-    activations *= data.mean() / (sounds @ activations).mean()
+    activations *= data.mean() / (templates @ activations).mean()
     losses = []
     for step in range(n_iter + 1):
         if step > 0:
-            activations = update_activations(data, sounds, activations, beta)
+            given = data, templates, activations
+            activations = update_activations(*given, beta)
         if step > 0 and not fixed:
-            # Transposed, sounds and activations change places.
-            turned = data.T, activations.T, sounds.T
-            sounds = update_activations(*turned, beta).T
-        model = sounds @ activations + FLOOR
+            # Transposed, templates take the role of activations.
+            turned = data.T, activations.T, templates.T
+            templates = update_activations(*turned, beta).T
+        model = templates @ activations + FLOOR
         losses.append(beta_divergence(data, model, beta).item())
-    scale = sounds.sum(dim=0).clamp(min=FLOOR)
-    return sounds / scale, activations * scale[:, None], losses
+    scale = templates.sum(dim=0).clamp(min=FLOOR)
+    return templates / scale, activations * scale[:, None], losses
 
 
 def sounding_frames(
     tracks: Sequence[Track], source: str, stft: STFT, n_each: int = 150
 ) -> Tensor:
-    """Frames of one stem in which it sounds, a few from every track.
+    """Frames of one stem in which it is active, a few from every track.
 
     → magnitudes of the stem in mono, (f, n). Frames 26 dB and more below the
     loudest of their track are left out, and all tracks are equally loud.
@@ -116,11 +117,11 @@ def sounding_frames(
 
 @dataclass(frozen=True, eq=False)
 class SupervisedNMF:
-    """Explain a mixture by sounds that were learnt from each stem alone.
+    """Model a mixture with templates that were trained on each stem alone.
 
-    dictionaries: (s, f, k), one set of sounds per source. mixture: (b, c, t) →
+    dictionaries: (s, f, k), the templates of each source. mixture: (b, c, t) →
     stems: (b, s, c, t), which add up to the mixture; each gets the share of
-    every bin that its own sounds explain. Smaragdis et al. 2007.
+    every bin that its own templates model. Smaragdis et al. 2007.
     """
 
     dictionaries: Tensor
@@ -141,18 +142,18 @@ class SupervisedNMF:
     def masks(self, magnitude: Tensor) -> Tensor:
         """Magnitude (c, f, n) → masks (s, c, f, n), which add up to 1."""
         data = rearrange(magnitude, "c f n -> f (c n)")
-        sounds = rearrange(self.dictionaries, "s f k -> f (s k)")
-        sounds = sounds / sounds.sum(dim=0)
-        given = data, sounds.shape[1], self.beta, self.n_iter, sounds
+        templates = rearrange(self.dictionaries, "s f k -> f (s k)")
+        templates = templates / templates.sum(dim=0)
+        given = data, templates.shape[1], self.beta, self.n_iter, templates
         _, activations, _ = nmf(*given)
         s, c = len(self.sources), len(magnitude)
-        scores = rearrange(activations, "(s k) n -> s k n", s=s)
-        sounds = rearrange(sounds, "f (s k) -> s f k", s=s)
-        models = sounds @ scores + FLOOR
+        activations = rearrange(activations, "(s k) n -> s k n", s=s)
+        templates = rearrange(templates, "f (s k) -> s f k", s=s)
+        models = templates @ activations + FLOOR
         masks = models / models.sum(dim=0)
         return rearrange(masks, "s f (c n) -> s c f n", c=c)
 
 
-def learnt_nmf() -> SupervisedNMF:
+def trained_nmf() -> SupervisedNMF:
     """The separator with the committed dictionaries."""
-    return SupervisedNMF(load_file(DICTIONARIES)["sounds"].float())
+    return SupervisedNMF(load_file(DICTIONARIES)["templates"].float())

@@ -1,4 +1,4 @@
-"""PROJET: look at a recording from many angles, and explain all views by a few places.
+"""PROJET: project a recording at many angles, and model all projections by a few positions.
 
 An angle of 0 is the left channel, 90° the right one; angles are in radians. A spectrum `(2, f, n)`
 is complex, left first. Fitzgerald, Liutkus and Badeau 2016.
@@ -20,105 +20,109 @@ from common.signal.stft import STFT
 def circle(n: int) -> Tensor:
     """`n` angles (n,) half way round, first that of the middle, 45°.
 
-    The second quarter holds places beyond the loudspeakers, at which the
-    channels are out of phase. After 180° a place is the same, upside down.
+    The second quarter holds positions beyond the loudspeakers, at which the
+    channels are out of phase. 180° further the position is the same, with the
+    sign reversed.
     """
     return math.pi / 4 + torch.arange(n) * math.pi / n
 
 
-def views(spectrum: Tensor, angles: Tensor) -> Tensor:
+def project_channels(spectrum: Tensor, angles: Tensor) -> Tensor:
     """One channel per angle out of two: (2, f, n), (m,) → complex (m, f, n).
 
-    A view shows best what stands at its angle, and not at all what stands 90°
-    away. Fitzgerald et al. 2016.
+    A projection is largest for a sound at its angle, and zero for one that is
+    90° away. Fitzgerald et al. 2016.
     """
     left, right = spectrum
     angles = angles[:, None, None]
     return angles.cos() * left + angles.sin() * right
 
 
-def visibility(angles: Tensor, places: Tensor) -> Tensor:
-    """How much of each place is seen at each angle: (m,), (l,) → (m, l)."""
-    return (places[None] - angles[:, None]).cos().abs() + FLOOR
+def projection_gains(angles: Tensor, positions: Tensor) -> Tensor:
+    """Gain of each position in each projection: (m,), (l,) → (m, l)."""
+    return (positions[None] - angles[:, None]).cos().abs() + FLOOR
 
 
-def update_loudness(seen: Tensor, shape: Tensor, loudness: Tensor) -> Tensor:
+def update_power(projections: Tensor, shape: Tensor, power: Tensor) -> Tensor:
     """One multiplicative step for how loud each source is in each bin.
 
-    seen: (m, p), magnitudes of the views; shape: (m, s), what each source
-    shows at each angle; loudness: (s, p) → (s, p). The Kullback-Leibler
-    divergence between views and model never grows.
+    projections: (m, p), magnitudes; shape: (m, s), the gain of each source in
+    each projection; power: (s, p) → (s, p). The Kullback-Leibler divergence
+    between projections and model never grows.
     """
-    ratio = seen / (shape @ loudness + FLOOR)
-    push = shape.sum(dim=0)[:, None] + FLOOR
-    return loudness * (shape.T @ ratio) / push
+    ratio = projections / (shape @ power + FLOOR)
+    denominator = shape.sum(dim=0)[:, None] + FLOOR
+    return power * (shape.T @ ratio) / denominator
 
 
 def update_spread(
-    seen: Tensor, visible: Tensor, spread: Tensor, loudness: Tensor
+    projections: Tensor, gains: Tensor, spread: Tensor, power: Tensor
 ) -> Tensor:
     """One multiplicative step for where each source stands: → (l, s).
 
-    seen: (m, p); visible: (m, l); spread: (l, s); loudness: (s, p). The
+    projections: (m, p); gains: (m, l); spread: (l, s); power: (s, p). The
     divergence never grows, and what is zero stays zero.
     """
-    ratio = seen / (visible @ spread @ loudness + FLOOR)
-    pull = visible.T @ (ratio @ loudness.T)
-    push = visible.sum(dim=0)[:, None] * loudness.sum(dim=1)
-    return spread * pull / (push + FLOOR)
+    ratio = projections / (gains @ spread @ power + FLOOR)
+    numerator = gains.T @ (ratio @ power.T)
+    denominator = gains.sum(dim=0)[:, None] * power.sum(dim=1)
+    return spread * numerator / (denominator + FLOOR)
 
 
 def projet(
-    seen: Tensor, visible: Tensor, spread: Tensor, n_iter: int = 20
+    projections: Tensor, gains: Tensor, spread: Tensor, n_iter: int = 20
 ) -> tuple[Tensor, Tensor]:
     """Find where each source stands and how loud it is in each bin.
 
-    seen: (m, p), magnitudes of the views; visible: (m, l); spread: (l, s), how
-    much of a source is thought to stand at each place → spread, columns
-    summing to 1, and loudness (s, p). Fitzgerald et al. 2016.
+    projections: (m, p), magnitudes; gains: (m, l); spread: (l, s), the share
+    of a source at each position to start from → spread, columns summing to 1,
+    and power (s, p). Fitzgerald et al. 2016.
     """
     spread = spread / spread.sum(dim=0)
-    loudness = seen.mean(dim=0).expand(spread.shape[1], -1) + FLOOR
+    power = projections.mean(dim=0).expand(spread.shape[1], -1) + FLOOR
     for _ in range(n_iter):
-        loudness = update_loudness(seen, visible @ spread, loudness)
-        spread = update_spread(seen, visible, spread, loudness)
+        power = update_power(projections, gains @ spread, power)
+        spread = update_spread(projections, gains, spread, power)
         total = spread.sum(dim=0) + FLOOR
-        spread, loudness = spread / total, loudness * total[:, None]
-    return spread, loudness
+        spread, power = spread / total, power * total[:, None]
+    return spread, power
 
 
-def from_views(masked: Tensor, angles: Tensor) -> Tensor:
-    """The channels that fit the views best: (..., m, f, n) → (..., 2, f, n)."""
+def from_projections(masked: Tensor, angles: Tensor) -> Tensor:
+    """The channels that fit best, (..., m, f, n) → (..., 2, f, n).
+
+    By least squares, from all projections together.
+    """
     directions = torch.stack([angles.cos(), angles.sin()], dim=1)
     back = torch.linalg.pinv(directions).to(masked.dtype)
     return torch.einsum("cm,...mfn->...cfn", back, masked)
 
 
 def unmix(
-    spectrum: Tensor, angles: Tensor, shape: Tensor, loudness: Tensor
+    spectrum: Tensor, angles: Tensor, shape: Tensor, power: Tensor
 ) -> Tensor:
-    """Share out every view, and return to two channels: → (s, 2, f, n).
+    """Share out every projection, and return to two channels: → (s, 2, f, n).
 
-    spectrum: (2, f, n); shape: (m, s) and loudness (s, p) as `projet` finds
+    spectrum: (2, f, n); shape: (m, s) and power (s, p) as `projet` finds
     them, p being all bins. The stems add up to the spectrum.
     """
     _, n_bins, n_frames = spectrum.shape
-    part = shape.T[:, :, None] * loudness[:, None] + FLOOR  # (s, m, p)
+    part = shape.T[:, :, None] * power[:, None] + FLOOR  # (s, m, p)
     masks = (part / part.sum(dim=0)).unflatten(-1, (n_bins, n_frames))
-    return from_views(masks * views(spectrum, angles), angles)
+    return from_projections(masks * project_channels(spectrum, angles), angles)
 
 
 @dataclass(frozen=True)
 class Projet:
     """Give a song's middle one stem and what stands elsewhere the other.
 
-    n_angles: how many views; n_places: how many places, half way round;
-    n_middle: how many of them, to either side, still count as the middle.
+    n_angles: how many projections; n_positions: how many positions, half way
+    round; n_middle: how many of them, to either side, count as the middle.
     mixture: (b, 2, t) → stems: (b, 2, 2, t), which add up to the mixture.
     """
 
     n_angles: int = 6
-    n_places: int = 24
+    n_positions: int = 24
     n_middle: int = 1
     n_iter: int = 20
     stft: STFT = STFT()
@@ -134,12 +138,12 @@ class Projet:
 
     def stems(self, spectrum: Tensor) -> Tensor:
         """Spectrum (2, f, n) → those of other and the rest, (2, 2, f, n)."""
-        angles, places = circle(self.n_angles), circle(self.n_places)
-        steps = torch.arange(self.n_places)
-        steps = torch.minimum(steps, self.n_places - steps)
+        angles, positions = circle(self.n_angles), circle(self.n_positions)
+        steps = torch.arange(self.n_positions)
+        steps = torch.minimum(steps, self.n_positions - steps)
         middle = (steps <= self.n_middle).float()
         spread = torch.stack([1 - middle, middle], dim=1)
-        visible = visibility(angles, places)
-        seen = views(spectrum, angles).abs().flatten(1)
-        found, loudness = projet(seen, visible, spread, self.n_iter)
-        return unmix(spectrum, angles, visible @ found, loudness)
+        gains = projection_gains(angles, positions)
+        projections = project_channels(spectrum, angles).abs().flatten(1)
+        found, power = projet(projections, gains, spread, self.n_iter)
+        return unmix(spectrum, angles, gains @ found, power)

@@ -14,8 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-SILENCE = 1e-8
-"""Keeps a division by the magnitude of silence at zero instead of NaN."""
+from common.signal.masks import EPSILON
 
 ROUNDING = 1e-8
 """Share of the highest point that a spread must exceed to be more than rounding errors."""
@@ -32,7 +31,7 @@ def beat_spectrum(power: Tensor) -> Tensor:
     spectrum = torch.fft.rfft(power, 2 * n_frames)
     correlation = torch.fft.irfft(spectrum.abs().square())[..., :n_frames]
     beats = correlation.mean(dim=0) / torch.arange(n_frames, 0, -1)
-    return beats / beats[0].clamp(min=SILENCE)
+    return beats / beats[0].clamp(min=EPSILON)
 
 
 def repeating_period(beats: Tensor, shortest: int, longest: int) -> int:
@@ -47,7 +46,7 @@ def repeating_period(beats: Tensor, shortest: int, longest: int) -> int:
 
 def share(model: Tensor, magnitude: Tensor) -> Tensor:
     """The part of a magnitude (c, f, n) that a model explains, in [0, 1]."""
-    return torch.minimum(model, magnitude) / (magnitude + SILENCE)
+    return torch.minimum(model, magnitude) / (magnitude + EPSILON)
 
 
 @dataclass(frozen=True)
@@ -124,11 +123,11 @@ def peaks_of(transform: Tensor, neighbourhood: tuple[int, int]) -> Tensor:
     height = torch.fft.fftshift(transform.abs()).double().numpy()
     mean = ndimage.uniform_filter(height, neighbourhood)
     spread = ndimage.uniform_filter(height**2, neighbourhood) - mean**2
-    least = ROUNDING * (height.max() + SILENCE)
+    least = ROUNDING * (height.max() + EPSILON)
     outstanding = (height - mean) / (spread.clip(0) ** 0.5 + least)
     is_peak = height == ndimage.maximum_filter(height, neighbourhood)
     peaks = torch.fft.ifftshift(torch.from_numpy(outstanding * is_peak))
-    return (peaks / peaks.max().clamp(min=SILENCE)).to(transform.real.dtype)
+    return (peaks / peaks.max().clamp(min=EPSILON)).to(transform.real.dtype)
 
 
 @dataclass(frozen=True)
@@ -149,4 +148,4 @@ class FT2D:
         peaks = torch.stack(peaks)
         model = torch.fft.ifft2(peaks * transforms).abs()
         mask = share(model, magnitude)
-        return mask / mask.amax(dim=(-2, -1), keepdim=True).clamp(min=SILENCE)
+        return mask / mask.amax(dim=(-2, -1), keepdim=True).clamp(min=EPSILON)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from common.classical.background import BackgroundSeparator
 from common.classical.duet import CentreDuet
 from common.classical.hpss import HPSS
-from common.classical.nmf import SupervisedNMF, learnt_nmf
+from common.classical.nmf import SupervisedNMF, trained_nmf
 from common.classical.projet import Projet
 from common.classical.repetition import FT2D, Repet, RepetSim
 from common.classical.rpca import RPCA
@@ -19,9 +19,9 @@ METHODS: dict[
     "repet-sim": lambda: BackgroundSeparator(RepetSim()),
     "ft2d": lambda: BackgroundSeparator(FT2D()),
     "hpss": HPSS,
-    "nmf": learnt_nmf,
+    "nmf": trained_nmf,
     "rpca": lambda: BackgroundSeparator(RPCA(), segment=30.0),
     "duet": CentreDuet,
     "projet": Projet,
 }
-"""Each makes a separator that is ready: NMF brings the sounds that it has learnt."""
+"""Each makes a separator that is ready: NMF brings its trained templates."""

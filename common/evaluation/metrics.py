@@ -6,6 +6,7 @@ result is NaN. BSS Eval v4 has a module of its own, `common.evaluation.bss_eval`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import scipy.signal
@@ -13,17 +14,20 @@ import torch
 from torch import Tensor
 
 
-def area_under_curve(told: Tensor, active: Tensor) -> float:
-    """How often an active frame is told louder than a silent one, ties half.
+def area_under_curve(scores: Tensor, active: Tensor) -> float:
+    """How often an active frame scores higher than a silent one, ties half.
 
-    told: (n,), any numbers; active: (n,), 0 or 1 → 0.5 for guessing, 1 for
-    never wrong. The area under the receiver's operating curve, Fawcett 2006.
+    scores: (n,), any numbers; active: (n,), 0 or 1 → 0.5 for guessing, 1 for
+    never wrong; NaN where all frames are active, or none. The area under the
+    receiver operating characteristic curve, Fawcett 2006.
     """
-    order, ranks = told.unique(return_inverse=True)
+    order, ranks = scores.unique(return_inverse=True)
     counts = torch.bincount(ranks, minlength=len(order)).double()
-    middle = counts.cumsum(0) - (counts - 1) / 2  # the mean place of equals
+    middle = counts.cumsum(0) - (counts - 1) / 2  # the mean rank of ties
     on = active.bool()
     n_on, n_off = on.sum().item(), (~on).sum().item()
+    if n_on == 0 or n_off == 0:
+        return math.nan
     above = middle[ranks][on].sum().item() - n_on * (n_on + 1) / 2
     return above / (n_on * n_off)
 
@@ -110,15 +114,17 @@ def tail_error(
     reference, estimate: (..., c, t) → (...), float64: the energy of the error over that of the
     reference, so lower is better and 0 dB is a tail cut off. Measured in frames of 50 ms in which
     the reference is falling and lies 20 to 50 dB below its loudest frame; with `notes` (start and
-    end in seconds), in those above -50 dB in which no note sounds. NaN without any such frame.
+    end in seconds), in those above -50 dB in which no note sounds. NaN without any such frame, as
+    where the reference is silent.
     """
     length = min(round(0.05 * sample_rate), reference.shape[-1])
     wanted, error = (
         x.double().square().unfold(-1, length, length).sum(dim=(-3, -1))  # (..., n)
         for x in (reference, estimate - reference)
     )
+    sounds = reference.double().square().mean(dim=(-2, -1)) > SILENCE
     level = 10 * torch.log10(wanted / wanted.amax(dim=-1, keepdim=True))
-    rings = level > -50
+    rings = (level > -50) & sounds.unsqueeze(-1)
     if notes is None:
         before = level.roll(1, dims=-1)
         before[..., 0] = -torch.inf

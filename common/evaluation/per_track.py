@@ -38,8 +38,8 @@ def evaluate(
     Over tracks: "median" and the bootstrap "interval" of it per metric and source, "mean over
     sources" of the medians (None if one is missing), "counted" tracks behind each median, and
     how often each source was "silent". Tails are found by the notes where the track knows them.
-    Tracks may come from a generator: one at a time is held. Raises UsageError for a source that no
-    track has, ValueError for estimates of a wrong shape or with NaN and for mixed sample rates.
+    Tracks may come from a generator: one at a time is held. Raises UsageError for a source that a
+    track lacks, ValueError for estimates of a wrong shape or with NaN and for mixed sample rates.
     """
     from tqdm import tqdm
 
@@ -132,7 +132,8 @@ def _bss_medians(
 ) -> dict[str, Tensor]:
     """BSS Eval v4, medians over windows.
 
-    A single source is measured against all the rest, and so is each of sources that share stems.
+    Sources are measured against each other and, where they are not all that sounds, the rest;
+    those that share stems each against the rest alone.
     """
     n_sources, used = len(references), stems_of(track, sources)
     if n_sources > 1 and len(used) > len(set(used)):
@@ -141,9 +142,10 @@ def _bss_medians(
             for i, source in enumerate(sources)
         ]
         return {name: torch.cat([values[name] for values in each]) for name in each[0]}
-    if n_sources == 1:
-        references = torch.cat([references, track.mixture - references])
-        estimates = torch.cat([estimates, references[1:]])  # of no account for the first
+    if len(used) < len(track.source_names):
+        rest = (track.mixture - references.sum(dim=0))[None]
+        references = torch.cat([references, rest])
+        estimates = torch.cat([estimates, rest])  # an estimate does not affect the others' ratios
     ratios = bss_eval(references, estimates, track.sample_rate)._asdict()
     return {f"bss_{name}": x.nanquantile(0.5, dim=1)[:n_sources] for name, x in ratios.items()}
 

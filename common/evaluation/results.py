@@ -56,7 +56,7 @@ def compare(results: dict, others: dict, metric: str = "sdr") -> dict[str, dict]
     Per shared source: the median over tracks of the difference (`results` less `others`, in the
     metric's unit), its bootstrap interval, and the number of tracks. Pairing by track is far
     sharper than comparing two medians, since tracks differ more than models do. Raises UsageError
-    when no track or no source is shared.
+    when no track or no source is shared, or when only one of them has the metric.
     """
     by_name = {track["name"]: track for track in others["tracks"]}
     pairs = [
@@ -65,6 +65,9 @@ def compare(results: dict, others: dict, metric: str = "sdr") -> dict[str, dict]
     shared = [source for source in results["sources"] if source in others["sources"]]
     if not pairs or not shared:
         raise UsageError(f"{results['model']} and {others['model']} share no track or no source")
+    for measured in (results, others):
+        if any(metric not in track for track in measured["tracks"]):
+            raise UsageError(f"{measured['model']} has not been measured by {metric}")
     compared = {}
     for source in shared:
         values = [(one[metric][source], other[metric][source]) for one, other in pairs]

@@ -64,7 +64,7 @@ def heads(net: Chimera) -> dict[str, Separator]:
     """The two separators inside a trained Chimera."""
     return {
         "masks": MaskSeparator(MaskBranch(net), TRANSFORM).eval(),
-        "places": ClusteringSeparator(EmbeddingBranch(net), TRANSFORM).eval(),
+        "embeddings": ClusteringSeparator(EmbeddingBranch(net), TRANSFORM).eval(),
     }
 
 

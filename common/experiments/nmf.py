@@ -1,7 +1,7 @@
-"""How many sounds a dictionary should hold, and by which divergence they are learnt.
+"""How many templates a dictionary should hold, and by which divergence they are trained.
 
 `python -m common.experiments.nmf` rewrites book/results/nmf.json, a row at a time, on songs that
-serve nothing else, and then common/classical/dictionaries.safetensors, the sounds that the
+serve nothing else, and then common/classical/dictionaries.safetensors, the templates that the
 command line uses.
 """
 
@@ -38,17 +38,17 @@ CHOSEN = {"components": 32, "beta": 1}
 
 
 def dictionaries(n_components: int, beta: float, seed: int = 0, n_iter: int = 100) -> Tensor:
-    """Sounds of all stems, (s, f, k), learnt from the training songs of the live scale."""
+    """Templates of all stems, (s, f, k), trained on the training songs of the live scale."""
     tracks = embedded_tracks("train", songs=SONG_SETS["live"])
-    learnt = [
+    trained = [
         nmf(sounding_frames(tracks, source, STFT()), n_components, beta, n_iter, seed=seed)[0]
         for source in SOURCES
     ]
-    return torch.stack(learnt)
+    return torch.stack(trained)
 
 
-def misfits(sounds: Tensor, beta: float) -> tuple[float, float]:
-    """How badly the vocals' sounds (f, k) explain unseen vocals, and how badly all the rest.
+def misfits(templates: Tensor, beta: float) -> tuple[float, float]:
+    """How badly the vocals' templates (f, k) explain unseen vocals, and how badly all the rest.
 
     Each is the divergence as a share of that of the best constant.
     """
@@ -57,7 +57,7 @@ def misfits(sounds: Tensor, beta: float) -> tuple[float, float]:
     for sources in (["vocals"], ["drums", "bass", "other"]):
         frames = [sounding_frames(tracks, source, STFT(), n_each=50) for source in sources]
         data = torch.cat(frames, dim=1) + FLOOR
-        _, activations, losses = nmf(data, 1, beta, 60, sounds)
+        _, activations, losses = nmf(data, 1, beta, 60, templates)
         flat = data.mean(dim=0).expand_as(data)
         found.append(losses[-1] / beta_divergence(data, flat, beta).item())
     return found[0], found[1]
@@ -66,12 +66,12 @@ def misfits(sounds: Tensor, beta: float) -> tuple[float, float]:
 def measure(key: dict) -> dict:
     """One size and one divergence: SDR per stem on the validation songs, and misfits."""
     begin = time.perf_counter()
-    sounds = dictionaries(key["components"], key["beta"], key["seed"])
+    templates = dictionaries(key["components"], key["beta"], key["seed"])
     seconds = time.perf_counter() - begin
     root = embedded_songs(VALIDATION)
     tracks = load_tracks(root, "train") + load_tracks(root, "valid")
-    results = evaluate(SupervisedNMF(sounds, key["beta"]), tracks, progress=False)
-    own, others = misfits(sounds[SOURCES.index("vocals")], key["beta"])
+    results = evaluate(SupervisedNMF(templates, key["beta"]), tracks, progress=False)
+    own, others = misfits(templates[SOURCES.index("vocals")], key["beta"])
     return {
         "sdr": results["median"]["sdr"],
         "misfit_vocals": own,
@@ -94,19 +94,19 @@ def main() -> None:
         for size in SIZES
     ]
     run_rows(RESULTS / "nmf.json", about, keys, measure)
-    sounds = dictionaries(CHOSEN["components"], CHOSEN["beta"])
+    templates = dictionaries(CHOSEN["components"], CHOSEN["beta"])
     card = (
         about
         | CHOSEN
         | {
             "sources": list(SOURCES),
-            "shape": list(sounds.shape),
+            "shape": list(templates.shape),
             "songs": asdict(SONG_SETS["live"]),
             "command": "python -m common.experiments.nmf",
         }
     )
     write_json(DICTIONARIES.with_suffix(".json"), card)
-    write_tensors(DICTIONARIES, {"sounds": sounds.half()}, {"from": "common.experiments.nmf"})
+    write_tensors(DICTIONARIES, {"templates": templates.half()}, {"from": "common.experiments.nmf"})
 
 
 if __name__ == "__main__":

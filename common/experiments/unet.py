@@ -137,7 +137,7 @@ def measure_tracks(separator: MaskSeparator, tracks: list[Track]) -> dict:
 
 @torch.no_grad()
 def activities(net: nn.Module, track: Track) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Per frame: whether the score has the voice, its stem's level, what a head told (n,)."""
+    """Per frame: whether the score has the voice, its stem's level, the logits of a head (n,)."""
     active = active_frames(note_gate(track), TRANSFORM)
     magnitude = TRANSFORM(track.mixture).abs()
     x = functional.pad(magnitude, (0, -magnitude.shape[-1] % PATCH))
@@ -145,26 +145,26 @@ def activities(net: nn.Module, track: Track) -> tuple[Tensor, Tensor, Tensor | N
     answer = net(x)
     vocals = getattr(answer, "masks", answer)[:, SOURCES.index("vocals")] * x
     energy = rearrange(vocals.square().sum(dim=(1, 2)), "p n -> (p n)")[: len(active)]
-    told = None
+    logits = None
     if hasattr(answer, "activity"):
-        told = rearrange(answer.activity, "p n -> (p n)")[: len(active)]
-    return active, energy.clamp(min=1e-10).log(), told
+        logits = rearrange(answer.activity, "p n -> (p n)")[: len(active)]
+    return active, energy.clamp(min=1e-10).log(), logits
 
 
 def measure_activity(net: nn.Module, tracks: list[Track]) -> dict:
-    """How well frames with sung notes are told from others, over whole songs."""
-    active, level, told = zip(*(activities(net, track) for track in tracks), strict=True)
+    """How well frames with sung notes are distinguished from others, over whole songs."""
+    active, level, logits = zip(*(activities(net, track) for track in tracks), strict=True)
     active, level = torch.cat(active), torch.cat(level)
     found = {
         "active": round(active.mean().item(), 4),
         "auc_of_level": round(area_under_curve(level, active), 4),
     }
-    if told[0] is not None:
-        told = torch.cat(told)
-        said, right = told > 0, active.bool()
+    if logits[0] is not None:
+        logits = torch.cat(logits)
+        said, right = logits > 0, active.bool()
         hits = (said & right).sum()
         found |= {
-            "auc_of_head": round(area_under_curve(told, active), 4),
+            "auc_of_head": round(area_under_curve(logits, active), 4),
             "precision": round((hits / said.sum()).item(), 4),
             "recall": round((hits / right.sum()).item(), 4),
         }

@@ -1,4 +1,4 @@
-"""Chimera: one body that listens, and two heads that say what it heard in two ways.
+"""Chimera: a recurrent stack with two heads, one for embeddings and one for masks.
 
 Luo et al. 2017; Wang, Le Roux and Hershey 2018.
 """
@@ -23,9 +23,9 @@ class ChimeraOutput(NamedTuple):
 
 
 class Chimera(nn.Module):
-    """Give every bin a place and one soft mask per source, from one body.
+    """Estimate an embedding of every bin and one soft mask per source.
 
-    magnitude: (b, c, f, n), linear → ChimeraOutput. Each channel is looked at
+    magnitude: (b, c, f, n), linear → ChimeraOutput. Each channel is processed
     by itself. `centroids` (s, d) as in DeepClustering. Luo et al. 2017;
     Wang et al. 2018.
     """
@@ -43,7 +43,7 @@ class Chimera(nn.Module):
         self.log_magnitude = LogMagnitude(n_bins)
         self.stack = RecurrentStack(n_bins, hidden_size, n_layers, dropout)
         n_features = 2 * hidden_size
-        self.places = EmbeddingHead(n_features, n_bins, n_dimensions)
+        self.embeddings = EmbeddingHead(n_features, n_bins, n_dimensions)
         self.masks = MaskHead(n_features, n_bins, n_sources)
         centroids = torch.zeros(n_sources, n_dimensions)
         self.register_buffer("centroids", centroids)
@@ -52,9 +52,9 @@ class Chimera(nn.Module):
         size = {"c": magnitude.shape[1]}
         x = self.log_magnitude(magnitude)
         features = self.stack(rearrange(x, "b c f n -> (b c) n f"))
-        places, masks = self.places(features), self.masks(features)
+        embeddings, masks = self.embeddings(features), self.masks(features)
         return ChimeraOutput(
-            rearrange(places, "(b c) f n d -> b c f n d", **size),
+            rearrange(embeddings, "(b c) f n d -> b c f n d", **size),
             rearrange(masks, "(b c) s f n -> b s c f n", **size),
         )
 

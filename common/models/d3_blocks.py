@@ -12,7 +12,7 @@ from torch.nn import functional
 class NormConv(nn.Module):
     """Normalise, rectify, and convolve 3 × 3 values with a dilation.
 
-    x: (b, i, f, n) → (b, o, f, n). The places lie `dilation` apart.
+    x: (b, i, f, n) → (b, o, f, n). The taps are `dilation` apart.
     """
 
     def __init__(self, n_in: int, n_out: int, dilation: int = 1):

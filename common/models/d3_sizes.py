@@ -25,45 +25,40 @@ class BandSize(NamedTuple):
         return len(self.growth) // 2
 
 
-def published_high(n_bins: int, depth: int) -> BandSize:
-    """The thrifty net above the lowest band: one layer, growth two, at every level."""
+def published_small(n_bins: int, depth: int) -> BandSize:
+    """The small net of the band above the lowest: one layer, growth two, at every level."""
     n_levels = 2 * depth + 1
     return BandSize(n_bins, 8, (2,) * n_levels, (1,) * n_levels, (1,) * n_levels)
 
 
-def published_full(growth: Sequence[int], n_layers: Sequence[int]) -> BandSize:
-    """The net over all of the 1600 bins that the published nets see."""
-    return BandSize(1600, 32, growth, n_layers, (2,) * len(growth))
-
-
-def published_low(n_bins: int, growth: Sequence[int], n_layers: Sequence[int]) -> BandSize:
-    """The rich net of the lowest bins."""
+def published_large(n_bins: int, growth: Sequence[int], n_layers: Sequence[int]) -> BandSize:
+    """The large nets: that of the lowest band, and the one over all 1600 bins that are read."""
     return BandSize(n_bins, 32, growth, n_layers, (2,) * len(growth))
 
 
 _VOCALS = (
     (
-        published_low(256, (16, 18, 20, 22, 20, 18, 16), (5, 5, 5, 5, 4, 4, 4)),
-        published_high(1344, 2),
+        published_large(256, (16, 18, 20, 22, 20, 18, 16), (5, 5, 5, 5, 4, 4, 4)),
+        published_small(1344, 2),
     ),
-    published_full((13, 14, 15, 16, 17, 16, 14, 12, 11), (4, 5, 6, 7, 8, 6, 5, 4, 4)),
+    published_large(1600, (13, 14, 15, 16, 17, 16, 14, 12, 11), (4, 5, 6, 7, 8, 6, 5, 4, 4)),
 )
 PUBLISHED: dict[str, tuple[tuple[BandSize, BandSize], BandSize]] = {
     "vocals": _VOCALS,
     "other": _VOCALS,
     "drums": (
         (
-            published_low(128, (16, 18, 20, 22, 20, 18, 16), (5, 5, 5, 4, 4, 4, 4)),
-            published_high(1472, 2),
+            published_large(128, (16, 18, 20, 22, 20, 18, 16), (5, 5, 5, 4, 4, 4, 4)),
+            published_small(1472, 2),
         ),
-        published_full((13, 14, 15, 16, 16, 16, 14, 12, 11), (4, 5, 6, 7, 8, 6, 6, 4, 4)),
+        published_large(1600, (13, 14, 15, 16, 16, 16, 14, 12, 11), (4, 5, 6, 7, 8, 6, 6, 4, 4)),
     ),
     "bass": (
         (
-            published_low(192, (16, 18, 18, 20, 18, 16, 16), (5, 5, 5, 5, 4, 4, 4)),
-            published_high(1408, 3),
+            published_large(192, (16, 18, 18, 20, 18, 16, 16), (5, 5, 5, 5, 4, 4, 4)),
+            published_small(1408, 3),
         ),
-        published_full((10, 10, 12, 14, 16, 14, 12, 8, 8), (4, 5, 6, 7, 8, 6, 6, 4, 4)),
+        published_large(1600, (10, 10, 12, 14, 16, 14, 12, 8, 8), (4, 5, 6, 7, 8, 6, 6, 4, 4)),
     ),
 }
 """Source → sizes of the two bands and of the net over both, from the authors' configurations."""

@@ -66,8 +66,8 @@ class BandNet(nn.Module):
         return x
 
 
-class Gate(nn.Module):
-    """Answer with a number for every bin, times how much it is to be trusted.
+class GatedConv(nn.Module):
+    """Estimate a value for every bin, multiplied by a gate in [0, 1].
 
     x: (b, i, f, n) → (b, o, f, n), of either sign.
     """
@@ -76,18 +76,18 @@ class Gate(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm2d(n_in)
         self.value = nn.Conv2d(n_in, n_out, 1)
-        self.trust = nn.Conv2d(n_in, n_out, 1)
+        self.gate = nn.Conv2d(n_in, n_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(x)
-        return torch.sigmoid(self.trust(x)) * self.value(x)
+        return torch.sigmoid(self.gate(x)) * self.value(x)
 
 
 class D3Body(nn.Module):
     """Look at each band by itself and at all of them, and put both together.
 
     x: (b, c, f, n) → (b, growth, f, n), with the rows of all bands in f.
-    Bands with fewer feature maps than the richest are brought up to it;
+    Bands with fewer feature maps than the widest are brought up to it;
     growth, n_layers: of the D2 block at the end.
     """
 
@@ -143,7 +143,8 @@ class D3Net(nn.Module):
         self.n_channels, self.fold = n_channels, fold
         self.log_magnitude = LogMagnitude(n_bins)
         self.body = D3Body(n_channels * fold**2, **size)
-        self.gate = Gate(self.body.growth, n_sources * n_channels * fold**2)
+        n_out = n_sources * n_channels * fold**2
+        self.gate = GatedConv(self.body.growth, n_out)
         each_bin = torch.ones(n_sources, 1, sum(self.body.n_bins), 1)
         self.output_scale = nn.Parameter(each_bin)
         self.output_mean = nn.Parameter(each_bin / n_sources)

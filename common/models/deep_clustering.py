@@ -1,4 +1,4 @@
-"""Deep clustering: a net that gives every bin a place, so that bins of one source lie together.
+"""Deep clustering: a net that embeds every bin, so that the bins of one source lie together.
 
 Hershey et al. 2016; Luo et al. 2017.
 """
@@ -31,10 +31,10 @@ class EmbeddingHead(nn.Module):
 
 
 class DeepClustering(nn.Module):
-    """Give every bin a place among the others.
+    """Estimate an embedding of every bin.
 
     magnitude: (b, c, f, n), linear → embeddings: (b, c, f, n, d), of length 1.
-    Each channel is looked at by itself. `centroids` (s, d) is where the
+    Each channel is processed by itself. `centroids` (s, d) is where the
     sources of the training songs lie on average; training does not touch it,
     `store_centroids` fills it in. Hershey et al. 2016.
     """

@@ -1,4 +1,4 @@
-"""Mask Inference: a recurrent net that looks at a spectrogram and answers with masks.
+"""Mask inference: a recurrent net that estimates masks from a magnitude spectrogram.
 
 Hershey et al. 2016 and Luo et al. 2017 describe the body; the head follows Huang et al. 2014.
 """
@@ -96,12 +96,14 @@ class MaskInference(nn.Module):
         self.stack = RecurrentStack(n_bins, hidden_size, n_layers, dropout)
         self.head = MaskHead(2 * hidden_size, n_bins, n_sources)
 
-    def forward(self, magnitude: Tensor) -> Tensor:
-        n_channels = magnitude.shape[1]
+    def features(self, magnitude: Tensor) -> Tensor:
+        """Magnitude (b, c, f, n) → features of each frame, (b c, n, d)."""
         x = self.log_magnitude(magnitude)
-        x = self.stack(rearrange(x, "b c f n -> (b c) n f"))
-        masks = self.head(x)
-        return rearrange(masks, "(b c) s f n -> b s c f n", c=n_channels)
+        return self.stack(rearrange(x, "b c f n -> (b c) n f"))
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        masks, c = self.head(self.features(magnitude)), magnitude.shape[1]
+        return rearrange(masks, "(b c) s f n -> b s c f n", c=c)
 
 
 class MagnitudeInference(MaskInference):
@@ -112,10 +114,7 @@ class MagnitudeInference(MaskInference):
     """
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        n_channels = magnitude.shape[1]
-        x = self.log_magnitude(magnitude)
-        x = self.stack(rearrange(x, "b c f n -> (b c) n f"))
-        sizes = {"c": n_channels, "s": self.head.n_sources}
-        x = self.head.linear(x)
+        sizes = {"c": magnitude.shape[1], "s": self.head.n_sources}
+        x = self.head.linear(self.features(magnitude))
         x = rearrange(x, "(b c) n (s f) -> b s c f n", **sizes)
         return nn.functional.softplus(x)

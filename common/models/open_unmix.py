@@ -1,4 +1,4 @@
-"""Open-Unmix: one recurrent net per source, which looks at both channels at once.
+"""Open-Unmix: one recurrent net per source, which reads both channels at once.
 
 Stöter et al. 2019.
 """
@@ -18,7 +18,7 @@ class OpenUnmix(nn.Module):
     """Estimate a mask for one source.
 
     magnitude: (b, c, f, n), linear → mask: (b, 1, c, f, n), not negative and
-    not bounded. The net sees the lowest `max_bin` bins and masks all `n_bins`.
+    not bounded. It reads the lowest `max_bin` bins and masks all `n_bins`.
     Its parameters have the names of the published checkpoints, in which
     `input_mean` is negative and `input_scale` a reciprocal. Stöter et al. 2019.
     """
@@ -53,8 +53,8 @@ class OpenUnmix(nn.Module):
 
     def forward(self, magnitude: Tensor) -> Tensor:
         b, c = magnitude.shape[:2]
-        seen = magnitude[:, :, : len(self.input_mean)].transpose(2, 3)
-        x = (seen + self.input_mean) * self.input_scale
+        cropped = magnitude[:, :, : len(self.input_mean)].transpose(2, 3)
+        x = (cropped + self.input_mean) * self.input_scale
         x = rearrange(x, "b c n f -> (n b) (c f)")
         x = torch.tanh(self.bn1(self.fc1(x)))
         x = rearrange(x, "(n b) d -> n b d", b=b)
@@ -74,8 +74,8 @@ def input_statistics(
     """How loud each bin of a mixture is on average, and how much that varies.
 
     Returns mean and standard deviation of the magnitude, each (f,), over the
-    first few excerpts, their channels and frames. A bin that hardly ever
-    sounds is taken to vary by 1e-4 of the liveliest.
+    first few excerpts, their channels and frames. A bin's deviation
+    is at least 1e-4 of the largest one.
     """
     total = torch.zeros(2, stft.n_bins, dtype=torch.float64)
     for i in range(n_excerpts):
@@ -95,6 +95,6 @@ def scale_input(net: nn.Module, excerpts: Dataset, stft: STFT) -> None:
     mean, std = input_statistics(excerpts, stft)
     for part in net.modules():
         if isinstance(part, OpenUnmix):
-            n_seen = len(part.input_mean)
-            part.input_mean.copy_(-mean[:n_seen])
-            part.input_scale.copy_(1 / std[:n_seen])
+            max_bin = len(part.input_mean)
+            part.input_mean.copy_(-mean[:max_bin])
+            part.input_scale.copy_(1 / std[:max_bin])

@@ -16,7 +16,7 @@ from torch.nn import functional
 from common.models.unet_variants import SharedMasks
 
 
-class HalvingBlock(nn.Module):
+class EncoderBlock(nn.Module):
     """Halve both sides; return the convolution and its activation.
 
     x: (b, i, n, f) → two of (b, o, n / 2, f / 2). The padding is TensorFlow's:
@@ -34,7 +34,7 @@ class HalvingBlock(nn.Module):
         return raw, self.activation(self.norm(raw))
 
 
-class DoublingBlock(nn.Module):
+class DecoderBlock(nn.Module):
     """Double both sides by a transposed convolution.
 
     x: (b, i, n, f) → (b, o, 2 n, 2 f). The norm comes after the activation.
@@ -82,13 +82,13 @@ class SpleeterNet(nn.Module):
         self.max_bin, self.power = max_bin, power
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         for n_in, n_out in pairwise([n_channels, *channels]):
-            self.encoder.append(HalvingBlock(n_in, n_out, elu, momentum))
+            self.encoder.append(EncoderBlock(n_in, n_out, elu, momentum))
         # Nothing uses the deepest norm, but published checkpoints have it.
         self.encoder[-1].norm.requires_grad_(False)
         for level, (n_in, n_out) in enumerate(pairwise([*channels[::-1], 1])):
             both = n_in if level == 0 else 2 * n_in
             drop = dropout if level < 3 else 0.0
-            block = DoublingBlock(both, n_out, elu, momentum, drop)
+            block = DecoderBlock(both, n_out, elu, momentum, drop)
             self.decoder.append(block)
         self.head = nn.Conv2d(1, n_channels, 4, dilation=2, padding=3)
 

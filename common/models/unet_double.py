@@ -31,7 +31,7 @@ class DoubleConv(nn.Sequential):
 class UpBlock(nn.Module):
     """Double both sides, and convolve the result with the skip connection.
 
-    x: (b, i, f, n), skip: (b, o, F, N) → (b, o, F, N).
+    x: (b, i, f, n), skip: (b, o, f', n') → (b, o, f', n').
     """
 
     def __init__(self, n_in: int, n_out: int):

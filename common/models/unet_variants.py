@@ -182,14 +182,16 @@ class ActivityUNet(UNet):
         power: float = 1.0,
     ):
         super().__init__(n_sources, channels, dropout, power)
-        self.tell = nn.Conv1d(4 * channels[0], 1, kernel_size=9, padding=4)
+        n_pooled = 4 * channels[0]
+        self.activity_head = nn.Conv1d(n_pooled, 1, kernel_size=9, padding=4)
 
     def forward(self, magnitude: Tensor) -> ActivityOutput:
         size = {"c": magnitude.shape[1]}
         x = fold_channels(magnitude**self.power, self.unit)
         x = self.decode(self.encode(x))
         masks = torch.sigmoid(unfold_channels(self.head(x), magnitude))
-        heard = torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
-        told = repeat(self.tell(heard), "a 1 n -> a (n half)", half=2)
-        told = rearrange(told, "(b c) n -> b c n", **size).mean(dim=1)
-        return ActivityOutput(masks, told[:, : magnitude.shape[-1]])
+        pooled = torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
+        logits = self.activity_head(pooled)
+        logits = repeat(logits, "a 1 n -> a (n half)", half=2)
+        logits = rearrange(logits, "(b c) n -> b c n", **size).mean(dim=1)
+        return ActivityOutput(masks, logits[:, : magnitude.shape[-1]])

@@ -20,6 +20,7 @@ from common.recipes.table import RECIPES, recipe, recipe_key, unknown_model
 from common.separation.separators import Separator
 from common.support.errors import UsageError
 from common.support.files import write_tensors
+from common.support.renamed import renamed
 
 if TYPE_CHECKING:
     from common.evaluation.oracles import Bound
@@ -92,7 +93,7 @@ def load(name: str | Path) -> Separator:
         net.load_state_dict(
             {
                 key: x.to(torch.float32) if x.is_floating_point() else x
-                for key, x in load_file(path).items()
+                for key, x in renamed(load_file(path)).items()
             }
         )
         return separator(net).eval()

@@ -20,8 +20,8 @@ def mask_branch(net: Chimera, **settings: object) -> MaskSeparator:
     return MaskSeparator(MaskBranch(net), **settings)
 
 
-def store_places(net: Chimera, excerpts: Excerpts, stft: STFT) -> None:
-    """Fill in a trained Chimera's `centroids`."""
+def store_chimera_centroids(net: Chimera, excerpts: Excerpts, stft: STFT) -> None:
+    """Write `class_centroids` into a trained Chimera's `centroids`."""
     store_centroids(EmbeddingBranch(net), excerpts, stft)
 
 
@@ -59,7 +59,7 @@ CHIMERA: dict[str, Recipe] = family(
         "net": Chimera,
         "objective": ChimeraObjective,
         "separator": mask_branch,
-        "finish": store_places,
+        "finish": store_chimera_centroids,
     },
     _OWN | {"live": {"config": {"steps": 300}, **_OWN["live"]}},
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from common.separation.overlap_add import Plan, after_listening, stream
 from common.separation.separators import Separator
+from common.support.errors import UsageError
 
 
 def separate(
@@ -19,13 +20,17 @@ def separate(
     """Separate a recording of any length, rate and channel count.
 
     mixture: (c, t) → stems: (s, c, t), with exactly the input's channels and length.
-    `say` is told when memory runs short. Raises UsageError for NaN or infinite samples.
+    `say` is told when memory runs short. Raises UsageError for no samples and for NaN or infinite
+    ones.
     """
+    if mixture.shape[-1] == 0:
+        raise UsageError("the recording holds no samples")
+    blocks = list(finite(iter([mixture]), "the recording"))
 
     def attempt(segment: float, device: torch.device) -> Tensor:
         plan = Plan.make(segment, sample_rate, separator.sample_rate)
-        ready = after_listening(separator, iter([mixture]), plan, device)
-        return torch.cat(list(stream(ready, iter([mixture]), plan, device)), dim=-1)
+        ready = after_listening(separator, iter(blocks), plan, device)
+        return torch.cat(list(stream(ready, iter(blocks), plan, device)), dim=-1)
 
     return with_enough_memory(separator, attempt, say)
 
@@ -51,14 +56,22 @@ def separate_file(
         def attempt(segment: float, device: torch.device) -> dict[str, Path]:
             plan = Plan.make(segment, recording.sample_rate, separator.sample_rate)
             n_segments = max(-(-(recording.n_samples - plan.overlap) // plan.hop), 1)
-            ready = after_listening(separator, recording.blocks(), plan, device)
+            ready = after_listening(separator, finite(recording.blocks(), path), plan, device)
             with StemWriter(list(paths.values()), recording) as writer:
-                pieces = stream(ready, recording.blocks(), plan, device)
+                pieces = stream(ready, finite(recording.blocks(), path), plan, device)
                 for piece in tqdm(pieces, path.name, n_segments, unit="segment", leave=False):
                     writer.write(piece)
             return paths
 
         return with_enough_memory(separator, attempt, say)
+
+
+def finite(blocks: Iterator[Tensor], name: str | Path) -> Iterator[Tensor]:
+    """The same blocks; raises UsageError, which names the recording, at NaN or infinite samples."""
+    for block in blocks:
+        if not block.isfinite().all():
+            raise UsageError(f"{name} holds NaN or infinite samples")
+        yield block
 
 
 def with_enough_memory(

@@ -16,7 +16,9 @@ from common.signal.masks import apply_mask, bin_weights, owned_bins
 from common.signal.stft import STFT
 
 N_POINTS = 5000
-"""How many bins of each segment k-means looks at."""
+"""How many bins of each segment k-means looks at, of a long recording fewer."""
+MOST_POINTS = 100_000
+"""How many bins of a whole recording it looks at: 5 minutes in segments of 20 s."""
 
 
 def cluster_masks(
@@ -77,6 +79,34 @@ def loud_points(
     return embeddings.flatten(0, -2)[drawn], stands_for * level[drawn]
 
 
+def all_points(
+    loud: Iterable[tuple[Tensor, Tensor]], most: int
+) -> tuple[Tensor, Tensor]:
+    """Points and weights of all segments together, hardly more than `most`.
+
+    loud: what `loud_points` found in each. Where they become too many, half
+    of each segment's go, later segments' too, and the others stand for them.
+    """
+    kept, step, total = [], 1, 0
+    for points, weights in loud:
+        kept.append(thinned(points, weights, step))
+        total += len(kept[-1][0])
+        if total > most:
+            step *= 2
+            kept = [thinned(*one, 2) for one in kept]
+            total = sum(len(points) for points, _ in kept)
+    points, weights = zip(*kept, strict=True)
+    return torch.cat(points), torch.cat(weights)
+
+
+def thinned(
+    points: Tensor, weights: Tensor, step: int
+) -> tuple[Tensor, Tensor]:
+    """Every `step`-th of the points (i, d), with the weight (i,) of all."""
+    few = weights[::step]
+    return points[::step].clone(), few * (len(weights) / max(len(few), 1))
+
+
 class ClusteringSeparator(MaskSeparator):
     """Separate with a clustering net: find the sources' centroids, then mask.
 
@@ -94,11 +124,9 @@ class ClusteringSeparator(MaskSeparator):
     @torch.inference_mode()
     def listen(self, segments: Iterable[Tensor]) -> MaskSeparator:
         """The same, with the centroids found in a recording's segments."""
-        loud = []
-        for segment in segments:
-            magnitude = self.stft(segment).abs()
-            loud.append(loud_points(self.net(magnitude), magnitude, N_POINTS))
-        points, weights = map(torch.cat, zip(*loud, strict=True))
+        magnitudes = (self.stft(segment).abs() for segment in segments)
+        loud = (loud_points(self.net(x), x, N_POINTS) for x in magnitudes)
+        points, weights = all_points(loud, MOST_POINTS)
         start = self.net.centroids
         heard = copy(self)
         heard.found = k_means(points, weights, start, pull=self.pull)

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from common import SOURCES
-from common.separation.separators import Separator
+from common.separation.separators import Separator, leaves_a_rest
 from common.support.errors import UsageError
 
 
@@ -32,7 +31,7 @@ class Consistent(nn.Module):
 
     def __init__(self, separator: Separator):
         super().__init__()
-        if set(separator.sources) < set(SOURCES):
+        if leaves_a_rest(separator.sources):
             given = " and ".join(separator.sources)
             raise UsageError(f"{given} alone cannot add up to the mixture")
         self.separator, self.sources = separator, separator.sources
@@ -40,7 +39,7 @@ class Consistent(nn.Module):
         self.segment = separator.segment
 
     def listen(self, segments: Iterator[Tensor]) -> Consistent:
-        """The same with a separator that has heard the recording, where it wants to."""
+        """The same with a separator that has heard the recording, if it has a method `listen`."""
         listen = getattr(self.separator, "listen", None)
         return Consistent(listen(segments)) if listen else self
 

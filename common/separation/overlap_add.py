@@ -9,10 +9,9 @@ from math import gcd
 import torch
 from torch import Tensor, nn
 
-from common.separation.separators import Separator
+from common.separation.separators import Separator, leaves_a_rest
 from common.signal.resampling import match_channels, resample
 from common.signal.stft import STFT
-from common.support.errors import UsageError
 
 OVERLAP = 0.25
 """How much of a segment is shared with the next one, and cross-faded."""
@@ -90,8 +89,6 @@ def net_input(separator: Separator, mixture: Tensor, plan: Plan) -> tuple[Tensor
 
     Returns them at the recording's rate and at the net's.
     """
-    if not mixture.isfinite().all():
-        raise UsageError("the recording holds NaN or infinite samples")
     width = separator.n_channels
     groups = torch.stack([match_channels(group, width) for group in mixture.split(width)])
     return groups, resample(groups, plan.sample_rate, plan.net_rate)
@@ -107,7 +104,8 @@ def separate_segment(
     band = resample(audio, plan.net_rate, plan.sample_rate)[..., :n_samples]
     stems_at_rate = resample(stems, plan.net_rate, plan.sample_rate)[..., :n_samples]
     if plan.sample_rate > plan.net_rate:
-        stems_at_rate = stems_at_rate + share_top(stems, audio, groups - band, plan)
+        rest = leaves_a_rest(separator.sources)
+        stems_at_rate = stems_at_rate + share_top(stems, audio, groups - band, rest)
     return join_channels(stems_at_rate, n_channels, separator.n_channels)
 
 
@@ -120,17 +118,18 @@ def join_channels(stems: Tensor, n_channels: int, width: int) -> Tensor:
     return torch.cat(joined, dim=-2)
 
 
-def share_top(stems: Tensor, audio: Tensor, top: Tensor, plan: Plan) -> Tensor:
+def share_top(stems: Tensor, audio: Tensor, top: Tensor, rest: bool) -> Tensor:
     """Give each stem its part of what lies above the net's band.
 
     stems: (b, s, c, t), audio: (b, c, t) at the net's rate; top: (b, c, t) at the recording's.
-    A stem's part is its share of the energy in the octave below, frame by frame; the parts of
-    several stems add up to the whole top. A single stem shares with the rest of the mixture.
+    A stem's part is its share of the energy in the octave below, frame by frame. The parts add up
+    to the whole top; with `rest`, the mixture less the stems takes a part as well.
     """
     stft = STFT(1024, 256)
     n_sources = stems.shape[1]
-    if n_sources == 1:
-        stems = torch.cat([stems, audio[:, None] - stems], dim=1)
+    if rest:
+        left = audio[:, None] - stems.sum(dim=1, keepdim=True)
+        stems = torch.cat([stems, left], dim=1)
     octave = stft(stems)[..., stft.n_bins // 2 :, :]
     energy = octave.abs().square().sum(dim=(2, 3)) + 1e-12
     # A second of smoothing would smear drums, none would flutter: average 5 frames, 60 ms.

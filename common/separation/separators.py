@@ -27,6 +27,11 @@ class Separator(Protocol):
     def __call__(self, mixture: Tensor) -> Tensor: ...
 
 
+def leaves_a_rest(sources: tuple[str, ...]) -> bool:
+    """Whether a mixture holds more than these sources: a single one, or some of the four stems."""
+    return len(sources) == 1 or set(sources) < set(SOURCES)
+
+
 class MaskSeparator(nn.Module):
     """Separate with a mask net: mask the spectrum, keep its phase, go back.
 
@@ -94,7 +99,7 @@ class TwoStems(nn.Module):
         self.segment = separator.segment
 
     def listen(self, segments: Iterator[Tensor]) -> TwoStems:
-        """The same with a separator that has heard the recording, where it wants to."""
+        """The same with a separator that has heard the recording, if it has a method `listen`."""
         listen = getattr(self.separator, "listen", None)
         return TwoStems(listen(segments), self.sources[0]) if listen else self
 

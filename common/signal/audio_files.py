@@ -147,11 +147,12 @@ def check_stems(files: Sequence[Path], sources: Sequence[str], out: Path) -> Non
 
 
 class StemWriter:
-    """Writes one file per source; as a context, all of them or none.
+    """Writes one file per source; as a context, it writes all of them before the first appears.
 
     `paths` are in the order of the stems and lie in one folder; `like` gives rate, channels and
     length. The files grow under temporary names and are renamed when the block ends well;
-    otherwise they are removed, and so is the folder if it was made for them.
+    otherwise they are removed, and so is the folder if it was made for them. Raises UsageError
+    where nothing can be written, and, with what was renamed before it, where a file cannot be.
     """
 
     def __init__(self, paths: Sequence[Path], like: Recording):
@@ -186,18 +187,37 @@ class StemWriter:
                 raise UsageError(f"cannot write to {self.folder}: {error}") from error
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for file in self.files:
-            file.close()
         try:
+            error = self._close()
+            if kind is None and error:
+                raise UsageError(f"cannot write to {self.folder}: {error}")
             if kind is None:
-                for path, partial in self.partial.items():
-                    os.replace(partial, path)
+                self._rename()
         finally:
             self._remove()
 
-    def _remove(self) -> None:
+    def _close(self) -> str:
+        """Close all files; returns what went wrong with the last bytes of one."""
+        said = ""
         for file in self.files:
-            file.close()
+            try:
+                file.close()
+            except soundfile.LibsndfileError as error:
+                said = str(error)
+        return said
+
+    def _rename(self) -> None:
+        done: list[str] = []
+        for path, partial in self.partial.items():
+            try:
+                os.replace(partial, path)
+            except OSError as error:
+                written = f"; written before it: {', '.join(done)}" if done else ""
+                raise UsageError(f"cannot write {path}: {error.strerror}{written}") from error
+            done.append(path.name)
+
+    def _remove(self) -> None:
+        self._close()
         for partial in self.partial.values():
             if self.folder.is_dir():
                 partial.unlink(missing_ok=True)

@@ -87,15 +87,16 @@ class Ogg(NamedTuple):
 
 def ogg_links(path: Path) -> Ogg:
     """Find where Ogg files were joined (RFC 3533): a stream begins after one has gone on."""
-    borders, at, begins, ends = [0], 0, True, False
+    borders, end, begins, ends = [0], 0, True, False
     with mapped(path) as data:
-        while 0 <= (at := data.find(b"OggS", at)) <= len(data) - 27:
+        while 0 <= (at := data.find(b"OggS", end)) <= len(data) - 27:
             is_first, n_segments = bool(data[at + 5] & 2), data[at + 26]
             if is_first and not begins:
                 borders.append(at)
             begins, ends = is_first, bool(data[at + 5] & 4)
-            at += 27 + n_segments + sum(data[at + 27 : at + 27 + n_segments])
-        is_whole = ends and at <= len(data)
+            end = at + 27 + n_segments + sum(data[at + 27 : at + 27 + n_segments])
+        # The last page is the one that ends the stream, it is whole, and no other one begins.
+        is_whole = ends and end <= len(data) and at < 0
         return Ogg([*borders, len(data)], is_whole)
 
 

@@ -62,7 +62,8 @@ def decode(path: Path, scratch: Path, file: soundfile.SoundFile | None) -> Decod
     """Decode an audio file into `scratch`; `file` is the same, if libsndfile can open it.
 
     libsndfile decodes Ogg, ffmpeg everything else; without ffmpeg, libsndfile what it can.
-    Raises UsageError for a file that is not audio or that would be read in part only.
+    Raises UsageError for a file that cannot be decoded, such as one that is not audio or for which
+    the disk is too full, or that would be read in part only.
     """
     if file and file.format == "OGG":
         return decode_ogg(path, scratch, file)
@@ -93,7 +94,7 @@ def decode_with_ffmpeg(ffmpeg: str, path: Path, scratch: Path, mpeg: Mpeg) -> De
     log = done.stderr.decode(errors="replace")
     if done.returncode != 0:
         said = (errors_in(log) or [f"exit code {done.returncode}"])[-1]
-        raise UsageError(f"{path} is not audio, or cannot be decoded; ffmpeg says: {said}")
+        raise UsageError(f"cannot decode {path}; ffmpeg says: {said}")
     # Before that line ffmpeg looks at everything in the file, pictures too.
     errors = errors_in(log.partition("[info] Input #0")[2])
     error = f"ffmpeg says: {errors[0]}" if errors else ""

@@ -17,7 +17,8 @@ def k_means(
     """Move each centroid to the mean of the points that are nearest to it.
 
     points: (i, d), weights: (i,), centroids: (k, d), where to start → (k, d).
-    A centroid that no weight is nearest to stays where it is. Lloyd 1982.
+    A centroid that no weight is nearest to stays where it is or, with a pull,
+    goes back to where it started. Lloyd 1982.
     pull: how much each centroid's starting point counts in its mean, as a
     part of the weight of all points; 0 is plain k-means.
     """

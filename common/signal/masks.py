@@ -1,6 +1,6 @@
-"""Masks that know the answer, and the one line that applies any mask.
+"""Ideal masks, what applies a mask, and which source dominates each bin.
 
-Every function takes the complex spectra of the sources, `(..., s, c, f, n)`, and returns one
+Every ideal mask is a function of the complex spectra of the sources, `(..., s, c, f, n)`, with one
 mask per source in the same shape. `mixture` is `(..., c, f, n)`; left out, it is their sum.
 """
 
@@ -27,8 +27,9 @@ def ideal_binary_mask(sources: Tensor) -> Tensor:
 
 
 def ideal_ratio_mask(sources: Tensor, power: float = 1.0) -> Tensor:
-    """Each source's share of the magnitudes, in [0, 1]; they add up to 1.
+    """Each source's share of the magnitudes, in [0, 1].
 
+    The shares add up to 1, and in silence to 0.
     `power` raises the magnitudes first: 1 shares amplitude, 2 shares energy.
     They are divided by the loudest, so that no power overflows.
     Liutkus and Badeau 2015.

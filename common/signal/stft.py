@@ -15,7 +15,8 @@ class STFT:
 
     n_fft: window and transform length in samples; hop_length: step between frames in samples;
     pad_mode: what stands before the first sample and after the last, "constant" for silence or
-    "reflect" for the audio backwards.
+    "reflect" for the audio backwards, behind the zeros that fill up the last hop: up to
+    hop_length - 1, more where the audio is too short to be reflected.
     Any real audio `(..., t)` comes back exactly from `stft.inverse(stft(audio), t)` as long as
     windows overlap by half or more. Allen and Rabiner 1977; Griffin and Lim 1984, eq. 6.
     """
@@ -39,7 +40,11 @@ class STFT:
         Frame k is centred on sample k · hop_length.
         """
         *leading, n_samples = audio.shape
-        audio = functional.pad(audio, (0, -n_samples % self.hop_length))
+        # Half a window can only be reflected from audio that is longer.
+        least = self.n_fft // 2 + 1 if self.pad_mode == "reflect" else 0
+        missing = max(least - n_samples, 0)
+        missing += -(n_samples + missing) % self.hop_length
+        audio = functional.pad(audio, (0, missing))
         spectrum = torch.stft(
             audio.reshape(-1, audio.shape[-1]),
             self.n_fft,

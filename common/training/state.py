@@ -14,6 +14,7 @@ from torch import Tensor
 
 from common.support.errors import UsageError
 from common.support.files import write_tensors
+from common.support.renamed import renamed
 from common.training.history import History
 from common.training.run import Run
 
@@ -71,9 +72,9 @@ def load_state(folder: Path | None, run: Run) -> int:
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors whose names begin with `prefix.`, without it."""
+    """Tensors whose names begin with `prefix.`, without it, under the names of today."""
     start = f"{prefix}."
-    return {k.removeprefix(start): x for k, x in tensors.items() if k.startswith(start)}
+    return renamed({k.removeprefix(start): x for k, x in tensors.items() if k.startswith(start)})
 
 
 def _generators(run: Run) -> Iterator[tuple[str, Tensor]]:

@@ -12,21 +12,21 @@ from answers import Answers
 from common.classical.hpss import harmonic_percussive_masks, smooth_along
 
 
-def strokes_unfolded(magnitude, width):
+def percussive_unfolded(magnitude, width):
     half = width // 2
     low = magnitude[:half].flip(0)
     high = magnitude[len(magnitude) - half :].flip(0)
     return torch.cat([low, magnitude, high]).unfold(0, width, 1).median(dim=-1).values
 
 
-def strokes_padded(magnitude, width):
+def percussive_padded(magnitude, width):
     half = width // 2
     padded = np.pad(magnitude.numpy(), ((half, half), (0, 0)), mode="symmetric")
     rows = [np.median(padded[f : f + width], axis=0) for f in range(len(magnitude))]
     return np.stack(rows).astype(np.float64)
 
 
-def strokes_loop(magnitude, width):
+def percussive_loop(magnitude, width):
     n_bins, n_frames = magnitude.shape
     filtered = torch.zeros(n_bins, n_frames)
     for f in range(n_bins):
@@ -42,29 +42,29 @@ def strokes_loop(magnitude, width):
 def filtered_with(mode, size=(1, 0)):
     """scipy's median filter; size: 1 for the axes along which it runs."""
 
-    def strokes(magnitude, width):
+    def percussive(magnitude, width):
         widths = [width if along else 1 for along in size]
         return ndimage.median_filter(magnitude.numpy(), widths, mode=mode)
 
-    return strokes
+    return percussive
 
 
-def strokes_without_ends(magnitude, width):
+def percussive_without_ends(magnitude, width):
     return magnitude.unfold(0, width, 1).median(dim=-1).values
 
 
-def strokes_mean(magnitude, width):
+def percussive_mean(magnitude, width):
     return ndimage.uniform_filter1d(magnitude.numpy(), width, axis=0, mode="reflect")
 
 
-def strokes_not_flipped(magnitude, width):
+def percussive_not_flipped(magnitude, width):
     half = width // 2
     longer = torch.cat([magnitude[:half], magnitude, magnitude[len(magnitude) - half :]])
     return longer.unfold(0, width, 1).median(dim=-1).values
 
 
-def strokes_of_seven(magnitude, width):
-    return strokes_unfolded(magnitude, 7)
+def percussive_of_seven(magnitude, width):
+    return percussive_unfolded(magnitude, 7)
 
 
 def bar(tempo, beats=4, hop_length=512, sample_rate=22050):
@@ -121,17 +121,17 @@ def over_usual(peak, usual, first):
 
 
 def masks_stacked(magnitude, margin):
-    lines, strokes = harmonic_percussive_masks(magnitude, margin=margin)
-    return torch.stack([lines, strokes, 1 - lines - strokes])
+    harmonic, percussive = harmonic_percussive_masks(magnitude, margin=margin)
+    return torch.stack([harmonic, percussive, 1 - harmonic - percussive])
 
 
 def masks_numpy(magnitude, margin):
-    lines, strokes = (
+    harmonic, percussive = (
         np.square(smooth_along(magnitude, 31, axis).numpy().astype(np.float64)) for axis in (-1, -2)
     )
     masks = np.zeros((3, *magnitude.shape))
-    masks[0] = lines / (lines + margin**2 * strokes + 1e-10)
-    masks[1] = strokes / (strokes + margin**2 * lines + 1e-10)
+    masks[0] = harmonic / (harmonic + margin**2 * percussive + 1e-10)
+    masks[1] = percussive / (percussive + margin**2 * harmonic + 1e-10)
     masks[2] = 1 - masks.sum(axis=0)
     return masks
 
@@ -145,8 +145,8 @@ def masks_with(rest):
     """Three masks with another residual."""
 
     def masks(magnitude, margin):
-        lines, strokes = harmonic_percussive_masks(magnitude, margin=margin)
-        return torch.stack([lines, strokes, rest(lines, strokes)])
+        harmonic, percussive = harmonic_percussive_masks(magnitude, margin=margin)
+        return torch.stack([harmonic, percussive, rest(harmonic, percussive)])
 
     return masks
 
@@ -158,11 +158,11 @@ def masks_shared(magnitude, margin):
 
 
 ANSWERS = {
-    "stroke_filter": Answers(
+    "percussive_filter": Answers(
         right={
-            "unfold": strokes_unfolded,
-            "NumPy, double precision": strokes_padded,
-            "loops": strokes_loop,
+            "unfold": percussive_unfolded,
+            "NumPy, double precision": percussive_padded,
+            "loops": percussive_loop,
             "scipy": filtered_with("reflect"),
         },
         wrong={
@@ -172,10 +172,10 @@ ANSWERS = {
             "outermost repeated": (filtered_with("nearest"), "repeat the outermost bin"),
             "mirror on the bin": (filtered_with("mirror"), "should appear twice"),
             "round the corner": (filtered_with("wrap"), "at the other"),
-            "mean": (strokes_mean, "That is a mean"),
-            "ends lost": (strokes_without_ends, "Six bins are lost"),
-            "not flipped": (strokes_not_flipped, "the nearest bins come first"),
-            "fixed width": (strokes_of_seven, "With a width of 9"),
+            "mean": (percussive_mean, "That is a mean"),
+            "ends lost": (percussive_without_ends, "Six bins are lost"),
+            "not flipped": (percussive_not_flipped, "the nearest bins come first"),
+            "fixed width": (percussive_of_seven, "With a width of 9"),
         },
     ),
     "frames_per_bar": Answers(
@@ -267,7 +267,10 @@ ANSWERS = {
             "no margin": (lambda x, margin: masks_stacked(x, 1.0), "use `margin`"),
             "product": (masks_with(lambda h, p: (1 - h) * (1 - p)), "what each leaves"),
             "in both": (masks_with(lambda h, p: h * p), "yours is what is in both"),
-            "all but lines": (masks_with(lambda h, p: 1 - h), "leaves out the lines only"),
+            "all but the harmonic part": (
+                masks_with(lambda h, p: 1 - h),
+                "leaves out the harmonic part only",
+            ),
             "fixed margin": (lambda x, margin: masks_stacked(x, 2.0), "With a margin of 3"),
             "times the magnitude": (
                 lambda x, margin: masks_stacked(x, margin) * x,

@@ -9,55 +9,57 @@ from answers import Answers
 from common.classical.nmf import FLOOR, beta_divergence, update_activations
 
 
-def sounds_step(data, sounds, activations):
-    model = sounds @ activations
-    return sounds * ((data / model) @ activations.T) / activations.sum(dim=1)
+def templates_step(data, templates, activations):
+    model = templates @ activations
+    return templates * ((data / model) @ activations.T) / activations.sum(dim=1)
 
 
-def sounds_turned(data, sounds, activations):
-    return update_activations(data.T, activations.T, sounds.T, beta=1).T
+def templates_turned(data, templates, activations):
+    return update_activations(data.T, activations.T, templates.T, beta=1).T
 
 
-def sounds_numpy_double(data, sounds, activations):
-    v, w, h = (np.asarray(x, dtype=np.float64) for x in (data, sounds, activations))
+def templates_numpy_double(data, templates, activations):
+    v, w, h = (np.asarray(x, dtype=np.float64) for x in (data, templates, activations))
     return w * ((v / (w @ h + FLOOR)) @ h.T) / (np.ones_like(v) @ h.T)
 
 
-def sounds_loop(data, sounds, activations):
-    new, model = torch.zeros_like(sounds), sounds @ activations
-    for f in range(sounds.shape[0]):
-        for k in range(sounds.shape[1]):
-            pull = sum(data[f, n] / model[f, n] * activations[k, n] for n in range(data.shape[1]))
-            new[f, k] = sounds[f, k] * pull / activations[k].sum()
+def templates_loop(data, templates, activations):
+    new, model = torch.zeros_like(templates), templates @ activations
+    for f in range(templates.shape[0]):
+        for k in range(templates.shape[1]):
+            numerator = sum(
+                data[f, n] / model[f, n] * activations[k, n] for n in range(data.shape[1])
+            )
+            new[f, k] = templates[f, k] * numerator / activations[k].sum()
     return new
 
 
-def sounds_by_gradient(data, sounds, activations):
-    """Pull is push less the gradient, which autograd finds."""
-    variable = sounds.clone().requires_grad_()
+def templates_by_gradient(data, templates, activations):
+    """The numerator is the denominator less the gradient, which autograd finds."""
+    variable = templates.clone().requires_grad_()
     beta_divergence(data, variable @ activations, 1).backward()
-    push = activations.sum(dim=1)
-    return variable * (push - variable.grad) / push
+    denominator = activations.sum(dim=1)
+    return variable * (denominator - variable.grad) / denominator
 
 
-def sounds_with(beta):
-    def step(data, sounds, activations):
-        return update_activations(data.T, activations.T, sounds.T, beta).T
+def templates_with(beta):
+    def step(data, templates, activations):
+        return update_activations(data.T, activations.T, templates.T, beta).T
 
     return step
 
 
-def sounds_in_place(data, sounds, activations):
-    sounds *= ((data / (sounds @ activations)) @ activations.T) / activations.sum(dim=1)
-    return sounds
+def templates_in_place(data, templates, activations):
+    templates *= ((data / (templates @ activations)) @ activations.T) / activations.sum(dim=1)
+    return templates
 
 
-def pulled(data, sounds, activations):
-    return (data / (sounds @ activations)) @ activations.T
+def pulled(data, templates, activations):
+    return (data / (templates @ activations)) @ activations.T
 
 
-def sounds_scaled(data, sounds, activations):
-    new = sounds_step(data, sounds, activations)
+def templates_scaled(data, templates, activations):
+    new = templates_step(data, templates, activations)
     return new / new.sum(dim=0)
 
 
@@ -73,180 +75,183 @@ def growth_by_cases(beta, gain):
     return gain if beta == 1 else 1
 
 
-def masks_loop(sounds, activations, owners, n_sources):
-    masks = torch.zeros(n_sources, sounds.shape[0], activations.shape[1])
+def masks_loop(templates, activations, owners, n_sources):
+    masks = torch.zeros(n_sources, templates.shape[0], activations.shape[1])
     for k, owner in enumerate(owners):
-        masks[owner] += torch.outer(sounds[:, k], activations[k])
+        masks[owner] += torch.outer(templates[:, k], activations[k])
     return masks / masks.sum(dim=0)
 
 
-def masks_einsum(sounds, activations, owners, n_sources):
+def masks_einsum(templates, activations, owners, n_sources):
     belongs = torch.nn.functional.one_hot(torch.tensor(owners), n_sources).float()
-    models = torch.einsum("fk,kn,ks->sfn", sounds, activations, belongs)
-    return models / (sounds @ activations + FLOOR)
+    models = torch.einsum("fk,kn,ks->sfn", templates, activations, belongs)
+    return models / (templates @ activations + FLOOR)
 
 
-def masks_numpy(sounds, activations, owners, n_sources):
-    w, h = (np.asarray(x, dtype=np.float64) for x in (sounds, activations))
+def masks_numpy(templates, activations, owners, n_sources):
+    w, h = (np.asarray(x, dtype=np.float64) for x in (templates, activations))
     owners = np.array(owners)
     return np.stack([w[:, owners == s] @ h[owners == s] / (w @ h) for s in range(n_sources)])
 
 
-def masks_by_copies(sounds, activations, owners, n_sources):
+def masks_by_copies(templates, activations, owners, n_sources):
     masks = []
     for s in range(n_sources):
         own = activations.clone()
         own[[k for k, owner in enumerate(owners) if owner != s]] = 0
-        masks.append(sounds @ own / (sounds @ activations))
+        masks.append(templates @ own / (templates @ activations))
     return torch.stack(masks)
 
 
-def masks_counted(sounds, activations, owners, n_sources):
-    return masks_loop(sounds, activations, owners, max(owners) + 1)
+def masks_counted(templates, activations, owners, n_sources):
+    return masks_loop(templates, activations, owners, max(owners) + 1)
 
 
-def masks_of_energy(sounds, activations, owners, n_sources):
-    energy = masks_loop(sounds, activations, owners, n_sources) ** 2
+def masks_of_energy(templates, activations, owners, n_sources):
+    energy = masks_loop(templates, activations, owners, n_sources) ** 2
     return energy / energy.sum(dim=0)
 
 
-def masks_of_component_energy(sounds, activations, owners, n_sources):
-    masks = torch.zeros(n_sources, sounds.shape[0], activations.shape[1])
+def masks_of_component_energy(templates, activations, owners, n_sources):
+    masks = torch.zeros(n_sources, templates.shape[0], activations.shape[1])
     for k, owner in enumerate(owners):
-        masks[owner] += torch.outer(sounds[:, k], activations[k]) ** 2
+        masks[owner] += torch.outer(templates[:, k], activations[k]) ** 2
     return masks / masks.sum(dim=0)
 
 
-def masks_winner(sounds, activations, owners, n_sources):
-    masks = masks_loop(sounds, activations, owners, n_sources)
+def masks_winner(templates, activations, owners, n_sources):
+    masks = masks_loop(templates, activations, owners, n_sources)
     return (masks == masks.max(dim=0).values).float()
 
 
-def masks_without_sounds(sounds, activations, owners, n_sources):
-    return masks_loop(torch.ones_like(sounds), activations, owners, n_sources)
+def masks_without_templates(templates, activations, owners, n_sources):
+    return masks_loop(torch.ones_like(templates), activations, owners, n_sources)
 
 
-def models_only(sounds, activations, owners, n_sources):
-    masks = masks_loop(sounds, activations, owners, n_sources)
-    return masks * (sounds @ activations)
+def models_only(templates, activations, owners, n_sources):
+    masks = masks_loop(templates, activations, owners, n_sources)
+    return masks * (templates @ activations)
 
 
-def masks_per_component(sounds, activations, owners, n_sources):
-    parts = torch.einsum("fk,kn->kfn", sounds, activations)
+def masks_per_component(templates, activations, owners, n_sources):
+    parts = torch.einsum("fk,kn->kfn", templates, activations)
     return parts / parts.sum(dim=0)
 
 
-def masks_of_means(sounds, activations, owners, n_sources):
-    parts = torch.einsum("fk,kn->kfn", sounds, activations)
+def masks_of_means(templates, activations, owners, n_sources):
+    parts = torch.einsum("fk,kn->kfn", templates, activations)
     owners = torch.tensor(owners)
     models = torch.stack([parts[owners == s].mean(dim=0) for s in range(n_sources)])
     return models / models.nansum(dim=0)
 
 
-def masks_of_last(sounds, activations, owners, n_sources):
-    masks = torch.zeros(n_sources, sounds.shape[0], activations.shape[1])
+def masks_of_last(templates, activations, owners, n_sources):
+    masks = torch.zeros(n_sources, templates.shape[0], activations.shape[1])
     for k, owner in enumerate(owners):
-        masks[owner] = torch.outer(sounds[:, k], activations[k])
-    return masks / (sounds @ activations)
+        masks[owner] = torch.outer(templates[:, k], activations[k])
+    return masks / (templates @ activations)
 
 
-def masks_from_one(sounds, activations, owners, n_sources):
-    return masks_loop(sounds, activations, [owner - 1 for owner in owners], n_sources)
+def masks_from_one(templates, activations, owners, n_sources):
+    return masks_loop(templates, activations, [owner - 1 for owner in owners], n_sources)
 
 
-def parts_of_step(data, sounds, activations):
-    pull = sounds.T @ (data / (sounds @ activations))
-    return pull, sounds.sum(dim=0)[:, None]
+def parts_of_step(data, templates, activations):
+    numerator = templates.T @ (data / (templates @ activations))
+    return numerator, templates.sum(dim=0)[:, None]
 
 
-def sparse(data, sounds, activations, weight):
-    pull, push = parts_of_step(data, sounds, activations)
-    return activations * pull / (push + weight / (2 * activations.sqrt() + FLOOR))
+def sparse(data, templates, activations, weight):
+    numerator, denominator = parts_of_step(data, templates, activations)
+    return activations * numerator / (denominator + weight / (2 * activations.sqrt() + FLOOR))
 
 
-def sparse_from_plain(data, sounds, activations, weight):
-    plain = update_activations(data, sounds, activations, beta=1)
-    push = sounds.sum(dim=0).unsqueeze(1)
-    return plain / (1 + 0.5 * weight * activations**-0.5 / push)
+def sparse_from_plain(data, templates, activations, weight):
+    plain = update_activations(data, templates, activations, beta=1)
+    denominator = templates.sum(dim=0).unsqueeze(1)
+    return plain / (1 + 0.5 * weight * activations**-0.5 / denominator)
 
 
-def sparse_numpy(data, sounds, activations, weight):
-    v, w, h = (np.asarray(x, dtype=np.float64) for x in (data, sounds, activations))
+def sparse_numpy(data, templates, activations, weight):
+    v, w, h = (np.asarray(x, dtype=np.float64) for x in (data, templates, activations))
     h = np.maximum(h, 1e-20)
-    push = w.T @ np.ones_like(v) + weight / (2 * np.sqrt(h))
-    return h * (w.T @ (v / (w @ h + FLOOR))) / push
+    denominator = w.T @ np.ones_like(v) + weight / (2 * np.sqrt(h))
+    return h * (w.T @ (v / (w @ h + FLOOR))) / denominator
 
 
-def sparse_by_gradient(data, sounds, activations, weight):
+def sparse_by_gradient(data, templates, activations, weight):
     variable = activations.clone().clamp(min=1e-20).requires_grad_()
     (weight * variable.sqrt().sum()).backward()
-    pull, push = parts_of_step(data, sounds, activations)
-    return activations * pull / (push + variable.grad)
+    numerator, denominator = parts_of_step(data, templates, activations)
+    return activations * numerator / (denominator + variable.grad)
 
 
 def sparse_with(change):
-    """A step whose factor `change` makes of pull, push, weight and activations."""
+    """A step whose factor `change` makes of numerator, denominator, weight and activations."""
 
-    def step(data, sounds, activations, weight):
-        pull, push = parts_of_step(data, sounds, activations)
-        return activations * change(pull, push, weight, activations)
+    def step(data, templates, activations, weight):
+        numerator, denominator = parts_of_step(data, templates, activations)
+        return activations * change(numerator, denominator, weight, activations)
 
     return step
 
 
-def sparse_afterwards(data, sounds, activations, weight):
-    plain = update_activations(data, sounds, activations, beta=1)
+def sparse_afterwards(data, templates, activations, weight):
+    plain = update_activations(data, templates, activations, beta=1)
     return plain - weight / (2 * activations.sqrt())
 
 
-def sparse_at_the_new(data, sounds, activations, weight):
-    pull, push = parts_of_step(data, sounds, activations)
-    new = activations * pull / push
-    return activations * pull / (push + weight / (2 * new.sqrt()))
+def sparse_at_the_new(data, templates, activations, weight):
+    numerator, denominator = parts_of_step(data, templates, activations)
+    new = activations * numerator / denominator
+    return activations * numerator / (denominator + weight / (2 * new.sqrt()))
 
 
-def sparse_in_place(data, sounds, activations, weight):
-    activations[:] = sparse(data, sounds, activations, weight)
+def sparse_in_place(data, templates, activations, weight):
+    activations[:] = sparse(data, templates, activations, weight)
     return activations
 
 
 ANSWERS = {
-    "update_sounds": Answers(
+    "update_templates": Answers(
         right={
-            "as in the chapter": sounds_step,
-            "transposed": sounds_turned,
-            "NumPy in double precision": sounds_numpy_double,
-            "loops": sounds_loop,
-            "autograd": sounds_by_gradient,
+            "as in the chapter": templates_step,
+            "transposed": templates_turned,
+            "NumPy in double precision": templates_numpy_double,
+            "loops": templates_loop,
+            "autograd": templates_by_gradient,
         },
         wrong={
-            "Euclidean": (sounds_with(2), "the Euclidean step"),
-            "Itakura-Saito": (sounds_with(0), "the Itakura-Saito step."),
+            "Euclidean": (templates_with(2), "the Euclidean step"),
+            "Itakura-Saito": (templates_with(0), "the Itakura-Saito step."),
             "new activations": (
                 lambda v, w, h: update_activations(v, w, h, 1),
                 "These are new activations",
             ),
             "upside down": (
                 lambda v, w, h: w * h.sum(dim=1) / pulled(v, w, h),
-                "Pull goes above push",
+                "The numerator goes above",
             ),
-            "no push": (lambda v, w, h: w * pulled(v, w, h), "You leave out push"),
-            "no sounds": (lambda v, w, h: pulled(v, w, h) / h.sum(dim=1), "That is the factor"),
+            "no denominator": (
+                lambda v, w, h: w * pulled(v, w, h),
+                "You leave out the denominator",
+            ),
+            "no templates": (lambda v, w, h: pulled(v, w, h) / h.sum(dim=1), "That is the factor"),
             "sum over components": (
                 lambda v, w, h: w * pulled(v, w, h) / h.sum(dim=0),
                 "sum over the other axis",
             ),
             "keepdim": (
                 lambda v, w, h: w * pulled(v, w, h) / h.sum(dim=1, keepdim=True),
-                "each bin by a push of its own",
+                "each bin by a denominator of its own",
             ),
-            "push of the other factor": (
+            "denominator of the other factor": (
                 lambda v, w, h: w * pulled(v, w, h) / w.sum(dim=0),
                 "adds up the wrong factor",
             ),
             "no model": (lambda v, w, h: w * (v @ h.T) / h.sum(dim=1), "divide by the model"),
-            "unit sums": (sounds_scaled, "scale the sounds to unit sums"),
-            "in place": (sounds_in_place, "Leave the tensors"),
+            "unit sums": (templates_scaled, "scale the templates to unit sums"),
+            "in place": (templates_in_place, "Leave the tensors"),
         },
     ),
     "growth": Answers(
@@ -288,7 +293,7 @@ ANSWERS = {
             "energies": (masks_of_energy, "Share out magnitudes, not energies"),
             "energies of components": (masks_of_component_energy, "square the components"),
             "winner takes all": (masks_winner, "each bin to one source"),
-            "no sounds": (masks_without_sounds, "ignore the sounds"),
+            "no templates": (masks_without_templates, "ignore the templates"),
             "models": (models_only, "the models of the sources"),
             "mean of nothing": (masks_of_means, "There is a NaN"),
             "mean": (
@@ -307,30 +312,30 @@ ANSWERS = {
             "autograd": sparse_by_gradient,
         },
         wrong={
-            "no weight": (sparse_with(lambda pull, push, w, h: pull / push), "use `weight`"),
+            "no weight": (sparse_with(lambda up, down, w, h: up / down), "use `weight`"),
             "plain sum": (
-                sparse_with(lambda pull, push, w, h: pull / (push + w)),
+                sparse_with(lambda up, down, w, h: up / (down + w)),
                 "penalty on the plain sum",
             ),
             "no half": (
-                sparse_with(lambda pull, push, w, h: pull / (push + w / h.sqrt())),
+                sparse_with(lambda up, down, w, h: up / (down + w / h.sqrt())),
                 "one more constant",
             ),
             "the penalty itself": (
-                sparse_with(lambda pull, push, w, h: pull / (push + w * h.sqrt())),
+                sparse_with(lambda up, down, w, h: up / (down + w * h.sqrt())),
                 "needs its derivative",
             ),
             "its sum": (
-                sparse_with(lambda pull, push, w, h: pull / (push + w * h.sqrt().sum())),
+                sparse_with(lambda up, down, w, h: up / (down + w * h.sqrt().sum())),
                 "a derivative of its own",
             ),
-            "added to pull": (
-                sparse_with(lambda pull, push, w, h: (pull + w / (2 * h.sqrt())) / push),
+            "added to the numerator": (
+                sparse_with(lambda up, down, w, h: (up + w / (2 * h.sqrt())) / down),
                 "makes activations larger",
             ),
-            "taken from pull": (
-                sparse_with(lambda pull, push, w, h: (pull - w / (2 * h.sqrt())) / push),
-                "subtracted from pull",
+            "taken from the numerator": (
+                sparse_with(lambda up, down, w, h: (up - w / (2 * h.sqrt())) / down),
+                "subtracted from the numerator",
             ),
             "afterwards": (sparse_afterwards, "subtract the penalty after the step"),
             "afterwards, clamped": (
@@ -339,7 +344,7 @@ ANSWERS = {
             ),
             "at the new activations": (sparse_at_the_new, "at the new activations"),
             "upside down": (
-                sparse_with(lambda pull, push, w, h: (push + w / (2 * h.sqrt())) / pull),
+                sparse_with(lambda up, down, w, h: (down + w / (2 * h.sqrt())) / up),
                 "With weight 0 it is the plain",
             ),
             "in place": (sparse_in_place, "Leave the tensors"),

@@ -249,24 +249,24 @@ SPHERICAL_KMEANS = Answers(
 )
 
 
-def spread(places: Tensor, weights: Tensor) -> Tensor:
-    return (places * weights[:, None]).mT @ places
+def spread(embeddings: Tensor, weights: Tensor) -> Tensor:
+    return (embeddings * weights[:, None]).mT @ embeddings
 
 
-def by_eigenvalues(places: Tensor, weights: Tensor, least: float = 0.05) -> int:
-    values = torch.linalg.eigvalsh(spread(places, weights))
+def by_eigenvalues(embeddings: Tensor, weights: Tensor, least: float = 0.05) -> int:
+    values = torch.linalg.eigvalsh(spread(embeddings, weights))
     return int((values > least * values.sum()).sum())
 
 
-def by_singular_values(places: Tensor, weights: Tensor, least: float = 0.05) -> np.integer:
-    scaled = places.numpy().astype(np.float64) * np.sqrt(weights.numpy())[:, None]
+def by_singular_values(embeddings: Tensor, weights: Tensor, least: float = 0.05) -> np.integer:
+    scaled = embeddings.numpy().astype(np.float64) * np.sqrt(weights.numpy())[:, None]
     values = np.linalg.svd(scaled, compute_uv=False) ** 2
     return np.sum(values / values.sum() > least)
 
 
-def point_by_point(places: Tensor, weights: Tensor, least: float = 0.05) -> Tensor:
-    total = torch.zeros(places.shape[1], places.shape[1], dtype=torch.double)
-    for place, weight in zip(places.double(), weights.double(), strict=True):
+def point_by_point(embeddings: Tensor, weights: Tensor, least: float = 0.05) -> Tensor:
+    total = torch.zeros(embeddings.shape[1], embeddings.shape[1], dtype=torch.double)
+    for place, weight in zip(embeddings.double(), weights.double(), strict=True):
         total += weight * torch.outer(place, place)
     values = torch.linalg.eigvalsh(total / total.trace())
     return (values > least).sum()
@@ -278,20 +278,20 @@ def counted(
 ) -> Callable[..., int]:
     """Count other values, or against another total."""
 
-    def count(places: Tensor, weights: Tensor, least: float = 0.05) -> int:
-        found = values(places, weights)
+    def count(embeddings: Tensor, weights: Tensor, least: float = 0.05) -> int:
+        found = values(embeddings, weights)
         return int((found > least * total(found)).sum())
 
     return count
 
 
-def eigenvalues(places: Tensor, weights: Tensor) -> Tensor:
-    return torch.linalg.eigvalsh(spread(places, weights))
+def eigenvalues(embeddings: Tensor, weights: Tensor) -> Tensor:
+    return torch.linalg.eigvalsh(spread(embeddings, weights))
 
 
-def without_the_mean(places: Tensor, weights: Tensor) -> Tensor:
-    mean = (places * weights[:, None]).sum(0) / weights.sum()
-    return eigenvalues(places - mean, weights)
+def without_the_mean(embeddings: Tensor, weights: Tensor) -> Tensor:
+    mean = (embeddings * weights[:, None]).sum(0) / weights.sum()
+    return eigenvalues(embeddings - mean, weights)
 
 
 COUNT_SOURCES = Answers(

@@ -18,35 +18,35 @@ from answers import Answers
 from common.models.chimera import Chimera, ChimeraOutput
 
 
-def equal_by_norms(by_masks: Tensor, by_places: Tensor) -> float:
-    g_masks, g_places = by_masks.norm(), by_places.norm()
-    return (g_masks / (g_masks + g_places)).item()
+def equal_by_norms(by_masks: Tensor, by_embeddings: Tensor) -> float:
+    g_masks, g_embeddings = by_masks.norm(), by_embeddings.norm()
+    return (g_masks / (g_masks + g_embeddings)).item()
 
 
-def equal_in_numpy(by_masks: Tensor, by_places: Tensor) -> np.floating:
-    ratio = np.linalg.norm(by_places.numpy()) / np.linalg.norm(by_masks.numpy())
+def equal_in_numpy(by_masks: Tensor, by_embeddings: Tensor) -> np.floating:
+    ratio = np.linalg.norm(by_embeddings.numpy()) / np.linalg.norm(by_masks.numpy())
     return 1 / (1 + ratio)
 
 
-def equal_by_bisection(by_masks: Tensor, by_places: Tensor) -> float:
+def equal_by_bisection(by_masks: Tensor, by_embeddings: Tensor) -> float:
     low, high = 0.0, 1.0
     for _ in range(50):
         middle = (low + high) / 2
-        shorter = (middle * by_places).norm() < ((1 - middle) * by_masks).norm()
+        shorter = (middle * by_embeddings).norm() < ((1 - middle) * by_masks).norm()
         low, high = (middle, high) if shorter else (low, middle)
     return low
 
 
-def equal_number_by_number(by_masks: Tensor, by_places: Tensor) -> Tensor:
-    masks, places = (
-        math.sqrt(sum(float(x) ** 2 for x in gradient)) for gradient in (by_masks, by_places)
+def equal_number_by_number(by_masks: Tensor, by_embeddings: Tensor) -> Tensor:
+    masks, embeddings = (
+        math.sqrt(sum(float(x) ** 2 for x in gradient)) for gradient in (by_masks, by_embeddings)
     )
-    return torch.tensor(masks / (masks + places), dtype=torch.double)
+    return torch.tensor(masks / (masks + embeddings), dtype=torch.double)
 
 
 def share(size: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], float]:
     """The share of the masks in another size than the length."""
-    return lambda masks, places: float(size(masks) / (size(masks) + size(places)))
+    return lambda masks, embeddings: float(size(masks) / (size(masks) + size(embeddings)))
 
 
 EQUAL_SAY = Answers(
@@ -70,13 +70,13 @@ EQUAL_SAY = Answers(
 )
 
 
-def pointed_by_matrices(places: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+def pointed_by_matrices(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
     owned = masks * weights[:, None]
-    return owned.mT @ places / owned.sum(0)[:, None].clamp(min=1e-12)
+    return owned.mT @ embeddings / owned.sum(0)[:, None].clamp(min=1e-12)
 
 
-def pointed_in_numpy(places: Tensor, masks: Tensor, weights: Tensor) -> np.ndarray:
-    x, m, w = (t.numpy().astype(np.float64) for t in (places, masks, weights))
+def pointed_in_numpy(embeddings: Tensor, masks: Tensor, weights: Tensor) -> np.ndarray:
+    x, m, w = (t.numpy().astype(np.float64) for t in (embeddings, masks, weights))
     found = np.zeros((m.shape[1], x.shape[1]))
     for s in range(m.shape[1]):
         if (m[:, s] * w).sum() > 0:
@@ -84,34 +84,34 @@ def pointed_in_numpy(places: Tensor, masks: Tensor, weights: Tensor) -> np.ndarr
     return found
 
 
-def pointed_by_einsum(places: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
-    sums = torch.einsum("id,is,i->sd", places, masks, weights)
+def pointed_by_einsum(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+    sums = torch.einsum("id,is,i->sd", embeddings, masks, weights)
     return (sums / torch.einsum("is,i->s", masks, weights)[:, None]).nan_to_num()
 
 
-def pointed_bin_by_bin(places: Tensor, masks: Tensor, weights: Tensor) -> list[Tensor]:
+def pointed_bin_by_bin(embeddings: Tensor, masks: Tensor, weights: Tensor) -> list[Tensor]:
     found = []
     for mask in masks.mT:
-        total, sum_ = 1e-9, torch.zeros(places.shape[1])
-        for place, m, w in zip(places, mask, weights, strict=True):
+        total, sum_ = 1e-9, torch.zeros(embeddings.shape[1])
+        for place, m, w in zip(embeddings, mask, weights, strict=True):
             sum_ = sum_ + m * w * place
             total += m * w
         found.append(sum_ / total)
     return torch.stack(found)
 
 
-def pointed_by_owners(places: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+def pointed_by_owners(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
     hard = functional.one_hot(masks.argmax(-1), masks.shape[1])
-    return pointed_by_matrices(places, hard, weights)
+    return pointed_by_matrices(embeddings, hard, weights)
 
 
-def pointed_in_place(places: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+def pointed_in_place(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
     masks *= weights[:, None]
-    return masks.mT @ places / masks.sum(0)[:, None].clamp(min=1e-12)
+    return masks.mT @ embeddings / masks.sum(0)[:, None].clamp(min=1e-12)
 
 
-def pointed_by_magnitude(places: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
-    sums = (masks * weights[:, None]).mT @ places
+def pointed_by_magnitude(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+    sums = (masks * weights[:, None]).mT @ embeddings
     return sums / weights.sum()
 
 
@@ -237,7 +237,7 @@ FLIPPED_SIGNS = Answers(
 
 
 class Listener(nn.Module):
-    """A Chimera around another one, with a choice of places to cut."""
+    """A Chimera around another one, with a choice of embeddings to cut."""
 
     def __init__(self, net: Chimera, cut: str = "features", named: bool = True):
         super().__init__()
@@ -250,16 +250,16 @@ class Listener(nn.Module):
         features = self.net.stack(rearrange(x, "b c f n -> (b c) n f"))
         features = features.detach() if self.cut == "both" else features
         heard = features.detach() if self.cut == "features" else features
-        places = self.net.places(heard)
+        embeddings = self.net.embeddings(heard)
         masks = self.net.masks(features.detach() if self.cut == "masks" else features)
-        places = places.detach() if self.cut == "places" else places
-        places = rearrange(places, "(b c) f n d -> b c f n d", c=c)
+        embeddings = embeddings.detach() if self.cut == "embeddings" else embeddings
+        embeddings = rearrange(embeddings, "(b c) f n d -> b c f n d", c=c)
         masks = rearrange(masks, "(b c) s f n -> b s c f n", c=c)
-        return ChimeraOutput(places, masks) if self.named else (places, masks)
+        return ChimeraOutput(embeddings, masks) if self.named else (embeddings, masks)
 
 
 class HeardTwice(nn.Module):
-    """The masks from the net itself, the places from a second pass without gradients."""
+    """The masks from the net itself, the embeddings from a second pass without gradients."""
 
     def __init__(self, net: Chimera):
         super().__init__()
@@ -270,9 +270,9 @@ class HeardTwice(nn.Module):
         with torch.no_grad():
             x = self.net.log_magnitude(magnitude)
             features = self.net.stack(rearrange(x, "b c f n -> (b c) n f"))
-        places = self.net.places(features)
+        embeddings = self.net.embeddings(features)
         c = magnitude.shape[1]
-        return ChimeraOutput(rearrange(places, "(b c) f n d -> b c f n d", c=c), masks)
+        return ChimeraOutput(rearrange(embeddings, "(b c) f n d -> b c f n d", c=c), masks)
 
 
 class Cut(nn.Module):
@@ -285,21 +285,21 @@ class Cut(nn.Module):
 def with_a_cut_in_front_of_the_head(net: Chimera) -> Chimera:
     other = copy(net)
     other._modules = dict(net._modules)
-    other.places = nn.Sequential(Cut(), net.places)
+    other.embeddings = nn.Sequential(Cut(), net.embeddings)
     return other
 
 
 def with_a_hook_on_a_copy(net: Chimera) -> Chimera:
-    other, head = copy(net), copy(net.places)
+    other, head = copy(net), copy(net.embeddings)
     other._modules = dict(net._modules)
     head._forward_pre_hooks = type(head._forward_pre_hooks)()
     head.register_forward_pre_hook(lambda _, given: (given[0].detach(),))
-    other.places = head
+    other.embeddings = head
     return other
 
 
 def with_a_hook_on_the_net(net: Chimera) -> Chimera:
-    net.places.register_forward_pre_hook(lambda _, given: (given[0].detach(),))
+    net.embeddings.register_forward_pre_hook(lambda _, given: (given[0].detach(),))
     return net
 
 
@@ -317,7 +317,7 @@ LISTENER = Answers(
     },
     wrong={
         "the net itself": (lambda net: net, "still reaches the body"),
-        "cut behind the head": (lambda net: Listener(net, "places"), "not behind it"),
+        "cut behind the head": (lambda net: Listener(net, "embeddings"), "not behind it"),
         "cut before both heads": (lambda net: Listener(net, "both"), "one branch, not both"),
         "cut before the masks": (lambda net: Listener(net, "masks"), "still reaches the body"),
         "cut before the body": (lambda net: Listener(net, "input"), "still reaches the body"),
