@@ -24,7 +24,7 @@ def separate(
 
     def attempt(segment: float, device: torch.device) -> Tensor:
         plan = Plan.make(segment, sample_rate, separator.sample_rate)
-        ready = after_listening(separator, iter([mixture]), plan, device)
+        ready = after_listening(separator, lambda: iter([mixture]), plan, device)
         return torch.cat(list(stream(ready, iter([mixture]), plan, device)), dim=-1)
 
     return with_enough_memory(separator, attempt, say)
@@ -51,7 +51,7 @@ def separate_file(
         def attempt(segment: float, device: torch.device) -> dict[str, Path]:
             plan = Plan.make(segment, recording.sample_rate, separator.sample_rate)
             n_segments = max(-(-(recording.n_samples - plan.overlap) // plan.hop), 1)
-            ready = after_listening(separator, recording.blocks(), plan, device)
+            ready = after_listening(separator, recording.blocks, plan, device)
             with StemWriter(list(paths.values()), recording) as writer:
                 pieces = stream(ready, recording.blocks(), plan, device)
                 for piece in tqdm(pieces, path.name, n_segments, unit="segment", leave=False):
