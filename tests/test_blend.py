@@ -224,14 +224,16 @@ def test_a_plus_in_a_files_own_name_makes_no_blend(weights):
     assert not isinstance(load(weights[1]), Blend)
 
 
-def fitted(path, name, rows):
+def fitted(path, name, rows, hashes=checkpoints.weights_hash):
     """A file that holds weights: name → row of weights by source."""
     about = {
         "weights": {part: dict(zip(SOURCES, row, strict=True)) for part, row in rows.items()},
         "sdr": dict(zip(SOURCES, (6.5, 4.5, 3.5, 5.25), strict=True)),
         "real_time_factor": 7.9,
     }
-    write_json(path, {"blends": {name: about}})
+    write_json(
+        path, {"blends": {name: about}, "weights_sha256": {part: hashes(part) for part in rows}}
+    )
 
 
 def test_fitted_weights_are_used_and_listed(tmp_path, capsys, monkeypatch):
@@ -247,6 +249,14 @@ def test_fitted_weights_are_used_and_listed(tmp_path, capsys, monkeypatch):
     line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("d3net+unet"))
     size = sum(checkpoints.card(part)["parameters"] for part in rows)
     assert line.split() == ["d3net+unet", f"{size:,}", "7.9", "6.50", "4.50", "3.50", "5.25"]
+
+
+def test_weights_that_were_fitted_to_other_nets_are_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "BLENDS", tmp_path / "blend.json")
+    rows = {"d3net": [0.1, 0.2, 0.3, 0.4], "unet": [0.9, 0.8, 0.7, 0.6]}
+    fitted(tmp_path / "blend.json", "d3net+unet", rows, hashes=lambda part: "0" * 64)
+    assert checkpoints.measured_blends() == {}
+    assert load("unet+d3net").weights.unique().tolist() == [0.5]
 
 
 def test_the_best_model_is_fast_enough_and_may_be_a_blend():
@@ -317,7 +327,7 @@ def test_errors_tell_the_sdr_of_every_blend():
         assert sdr(track.sources, stems).tolist() == pytest.approx(row.tolist(), abs=1e-3)
 
 
-def test_fitted_weights_beat_equal_ones_where_one_part_is_noise(monkeypatch, tmp_path):
+def test_fitted_weights_beat_equal_ones_where_one_part_is_noise(monkeypatch):
     tracks = songs()
     tracks[0].sources[3] = 0  # a silent stem says nothing, and spoils nothing
     parts = {
@@ -328,9 +338,7 @@ def test_fitted_weights_beat_equal_ones_where_one_part_is_noise(monkeypatch, tmp
     everything = parts | {"good+mixed+noise": Blend(parts)}
     monkeypatch.setattr(experiment, "load", everything.__getitem__)
     monkeypatch.setattr(experiment, "card", lambda name: {"real_time_factor": 12.0})
-    monkeypatch.setattr(experiment, "CHECKPOINTS", tmp_path)
-    for name in parts:
-        (tmp_path / f"{name}.safetensors").write_bytes(b"")
+    monkeypatch.setattr(experiment, "weights_hash", str)
     found = experiment.measure(["good+mixed+noise"], iter(tracks))
     blend = found["blends"]["good+mixed+noise"]
     assert blend["real_time_factor"] == 4.0 and blend["best_part"] == "good"

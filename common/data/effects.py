@@ -1,8 +1,8 @@
-"""What may have happened to a stem before it was mixed: width, speed, saturation, equaliser, room.
+"""What may have happened to a stem before it was mixed: width, saturation, speed, equaliser, room.
 
-Each effect takes audio (c, t), float32, and gives it back at its old level (root mean square);
-silence stays silence. `random_…` draws its settings. PyTorch and NumPy only, and cheap: excerpts
-are changed anew each time they are drawn.
+Audio is (c, t), float32. Every effect keeps its level (root mean square) and leaves silence as it
+is. PyTorch and NumPy only, and cheap, since excerpts are changed anew each time they are drawn:
+whatever is linear happens in one Fourier transform for all stems (`play`).
 """
 
 from __future__ import annotations
@@ -20,21 +20,27 @@ from torch import Tensor
 SPEEDS = (0.84, 1.19)
 """The slowest and the fastest that a stem is played: three semitones down and up."""
 
+TAIL = 0.2
+"""Seconds for which an equaliser or a room may ring."""
+
+FADE = 64
+"""Samples in which audio goes to silence beyond its ends, so that it does not click."""
+
 QUIET = 1e-9
 """Root mean square that stands for silence where something is divided by it."""
 
 
 def rms(audio: Tensor) -> Tensor:
-    """Root mean square over all channels and samples: → ()."""
-    return audio.square().mean().sqrt()
+    """Root mean square over channels and samples: (..., c, t) → (..., 1, 1)."""
+    return audio.square().mean(dim=(-2, -1), keepdim=True).sqrt()
 
 
-def keep_level(changed: Tensor, audio: Tensor) -> Tensor:
-    """Bring `changed` to the level of `audio`, but no more than 12 dB up.
+def keep_level(changed: Tensor, level: Tensor) -> Tensor:
+    """Bring `changed` (..., c, t) to a level (..., 1, 1), but no more than 12 dB up.
 
     An effect that takes nearly all of a sound away shall not make its rounding errors audible.
     """
-    return changed * (rms(audio) / rms(changed).clamp(min=QUIET)).clamp(max=4.0)
+    return changed * (level / rms(changed).clamp(min=QUIET)).clamp(max=4.0)
 
 
 def change_width(audio: Tensor, width: float) -> Tensor:
@@ -45,33 +51,7 @@ def change_width(audio: Tensor, width: float) -> Tensor:
     if len(audio) != 2:
         return audio
     middle, side = audio.mean(dim=0), width * (audio[0] - audio[1]) / 2
-    return keep_level(torch.stack([middle + side, middle - side]), audio)
-
-
-def periods(speed: float, n_samples: int) -> tuple[int, int]:
-    """Two lengths that suit the FFT, whose ratio is about `speed`; the second holds `n_samples`."""
-    played = fast_length(n_samples + 64)
-    return fast_length(round(speed * played)), played
-
-
-def samples_needed(speed: float, n_samples: int) -> int:
-    """How many samples of audio are used up when `n_samples` of it are played at another speed."""
-    used, played = periods(speed, n_samples)
-    return math.ceil(n_samples * used / played)
-
-
-def change_speed(audio: Tensor, speed: float, n_samples: int) -> Tensor:
-    """Play audio as a tape that runs faster or slower, which changes pitch and tempo.
-
-    audio: (c, `samples_needed`) → (c, n_samples); speed: 1 as it is, to within 2 %. The audio, and
-    a straight line from its end back to its beginning, are one period of a Fourier series, which is
-    read at other points and without what would lie above half the sample rate.
-    """
-    used, played = periods(speed, n_samples)
-    back = torch.linspace(0, 1, used - audio.shape[-1])
-    bridge = audio[..., -1:] + back * (audio[..., :1] - audio[..., -1:])
-    period = torch.fft.rfft(torch.cat([audio, bridge], dim=-1))
-    return torch.fft.irfft(period, played)[..., :n_samples] * (played / used)
+    return keep_level(torch.stack([middle + side, middle - side]), rms(audio))
 
 
 def saturate(audio: Tensor, drive: float) -> Tensor:
@@ -79,8 +59,78 @@ def saturate(audio: Tensor, drive: float) -> Tensor:
 
     drive: the level, in dB, at which the audio goes into a hyperbolic tangent.
     """
-    level = rms(audio).clamp(min=QUIET)
-    return keep_level(torch.tanh(audio * (10 ** (drive / 20) / level)), audio)
+    level = rms(audio)
+    return keep_level(torch.tanh(audio * (10 ** (drive / 20) / level.clamp(min=QUIET))), level)
+
+
+@lru_cache(maxsize=1024)
+def fast_length(n_samples: int, step: int) -> int:
+    """The shortest multiple of `step` that holds `n_samples` and suits the FFT.
+
+    The multiple has no prime factor above 7; the more factors of 2, the faster.
+    """
+    for multiple in count(-(-n_samples // step)):
+        rest = multiple
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return step * multiple
+
+
+def period(n_samples: int, sample_rate: int) -> int:
+    """How many samples `play` transforms, so that nothing rings from the end into the beginning."""
+    return fast_length(n_samples + 2 * FADE + round(TAIL * sample_rate), 512)
+
+
+def samples_used(speed: float, played: int) -> int:
+    """How many samples fill a period of `played` at another speed, as near as suits the FFT."""
+    return fast_length(round(speed * played), 2)
+
+
+def samples_needed(speed: float, n_samples: int, sample_rate: int) -> int:
+    """How many samples of a stem `play` needs in order to give `n_samples` at a speed."""
+    played = period(n_samples, sample_rate)
+    return math.ceil(n_samples * samples_used(speed, played) / played)
+
+
+def play(
+    stems: Sequence[Tensor],
+    speeds: Sequence[float],
+    filters: Sequence[Sequence[Tensor]],
+    n_samples: int,
+    sample_rate: int,
+) -> Tensor:
+    """Stems at their speeds and through their filters, each at its old level.
+
+    stems: of (c, `samples_needed`); speeds: 1 as it is, to within 2 %: pitch and tempo both change,
+    as on a tape; filters: of each stem, complex responses (f,) or (c, f) in the bins of a `period`.
+    → (s, c, n_samples). A stem at another speed is a Fourier series that is read at other points,
+    without what would lie above half the sample rate.
+    """
+    played = period(n_samples, sample_rate)
+    lengths = [samples_used(speed, played) for speed in speeds]
+    n_bins = played // 2 + 1
+    spectrum = torch.zeros(len(stems), len(stems[0]), n_bins, dtype=torch.complex64)
+    for length in set(lengths):
+        rows = [row for row, used in enumerate(lengths) if used == length]
+        found = torch.fft.rfft(faded(torch.stack([stems[row] for row in rows]), length))
+        spectrum[rows, :, : found.shape[-1]] = found[..., :n_bins]
+    for row, responses in enumerate(filters):
+        for response in responses:
+            spectrum[row] *= response
+    audio = torch.fft.irfft(spectrum, played)[..., :n_samples]
+    return keep_level(audio, torch.stack([rms(stem) for stem in stems]))
+
+
+def faded(audio: Tensor, length: int) -> Tensor:
+    """One period of `length`: (..., t), its end faded out, silence, its beginning faded in."""
+    fade, n_samples = torch.linspace(1, 0, FADE), audio.shape[-1]
+    whole = audio.new_zeros(*audio.shape[:-1], length)
+    whole[..., :n_samples] = audio
+    whole[..., n_samples : n_samples + FADE] = audio[..., -1:] * fade
+    whole[..., -FADE:] = audio[..., :1] * fade.flip(0)
+    return whole
 
 
 class Band(NamedTuple):
@@ -91,72 +141,63 @@ class Band(NamedTuple):
     gain: float
     q: float = 0.7071
 
+    def coefficients(self, sample_rate: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Of s², s and 1 above and below the line, for s in units of tan(π · Hz / sample rate).
 
-def response(band: Band, n_bins: int, sample_rate: int) -> Tensor:
-    """What a band does to each bin from 0 Hz to half the sample rate: complex (f,).
+        Analogue second-order filters, bent to digital frequencies by the bilinear transform.
+        Bristow-Johnson, "Cookbook formulae for audio EQ biquad filter coefficients".
+        """
+        a = 10 ** (self.gain / 40)
+        b = math.sqrt(a) / self.q
+        edge = math.tan(math.pi * min(self.frequency / sample_rate, 0.45))
+        above, below = {
+            "peak": ((1, a / self.q, 1), (1, 1 / (a * self.q), 1)),
+            "low": ((a, a * b, a * a), (a, b, 1)),
+            "high": ((a * a, a * b, a), (1, b, a)),
+        }[self.kind]
+        return tuple((k / edge**2, m / edge, c) for k, m, c in (above, below))
 
-    An analogue second-order filter, bent to digital frequencies by the bilinear transform.
-    Bristow-Johnson, "Cookbook formulae for audio EQ biquad filter coefficients".
+
+@lru_cache(maxsize=8)
+def warped(n_bins: int) -> Tensor:
+    """tan(π · Hz / sample rate) of each bin from 0 Hz to half the sample rate: (f,).
+
+    At the very end it is held at 1000, where every filter is long done, instead of infinity.
     """
-    angles = torch.linspace(0, math.pi / 2, n_bins)
-    x = angles.tan() / math.tan(math.pi * min(band.frequency / sample_rate, 0.45))
-    a, q = 10 ** (band.gain / 40), band.q
-    b = math.sqrt(a) / q
-    above, below = {  # coefficients of s², s and 1 over and under the line
-        "peak": ((1, a / q, 1), (1, 1 / (a * q), 1)),
-        "low": ((a, a * b, a * a), (a, b, 1)),
-        "high": ((a * a, a * b, a), (1, b, a)),
-    }[band.kind]
-    up, down = (torch.complex(c - k * x * x, m * x) for k, m, c in (above, below))
-    return up / down
+    x = torch.linspace(0, math.pi / 2, n_bins, dtype=torch.float64).tan()
+    return x.clamp(max=1e3).float()
 
 
-@lru_cache(maxsize=1024)
-def fast_length(n_samples: int) -> int:
-    """The shortest length that holds `n_samples` and has no prime factor above 5, for the FFT."""
-    for length in count(max(n_samples, 1)):
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
+def equaliser(bands: Sequence[Band], n_bins: int, sample_rate: int) -> Tensor:
+    """What all bands together do to each bin from 0 Hz to half the sample rate: complex (f,)."""
+    x = warped(n_bins)
+    both = torch.tensor([band.coefficients(sample_rate) for band in bands])  # (band, 2, 3)
+    k, m, c = both[..., None].unbind(dim=-2)
+    above, below = torch.complex(c - k * x * x, m * x).prod(dim=0)
+    return above / below
 
 
-def convolve(audio: Tensor, impulse: Tensor) -> Tensor:
-    """Filter by an impulse response: (c, t) and (c, t') or (t',) → (c, t), the tail cut off."""
-    n_samples = audio.shape[-1]
-    length = fast_length(n_samples + impulse.shape[-1])
-    product = torch.fft.rfft(audio, length) * torch.fft.rfft(impulse, length)
-    return torch.fft.irfft(product, length)[..., :n_samples]
-
-
-def equalise(audio: Tensor, bands: Sequence[Band], sample_rate: int) -> Tensor:
-    """Boost and cut bands of frequencies: (c, t) → (c, t)."""
-    length = fast_length(round(0.1 * sample_rate))  # no band of the random ones rings for longer
-    product = math.prod(response(band, length // 2 + 1, sample_rate) for band in bands)
-    return keep_level(convolve(audio, torch.fft.irfft(product, length)), audio)
-
-
-def impulse_response(
-    noise: Tensor, decay: float, delay: float, cutoff: float, sample_rate: int
+def room(
+    noise: Tensor,
+    decay: float,
+    delay: float,
+    cutoff: float,
+    wet: float,
+    n_bins: int,
+    sample_rate: int,
 ) -> Tensor:
-    """The late sound of a small room, of energy 1 in every channel: noise (c, t) → (c, t).
+    """What a small room does to each bin: noise (c, t) → complex (c, f).
 
-    decay: seconds in which it falls by 60 dB; delay: seconds before it begins; cutoff: in Hz, above
-    which walls and air swallow more and more.
+    Behind the sound itself comes noise that falls by 60 dB in `decay` seconds, `delay` seconds
+    late, `wet` dB beside it; above `cutoff` Hz, walls and air swallow more and more.
     """
     seconds = torch.arange(noise.shape[-1]) / sample_rate
     late = noise * torch.exp(-3 * math.log(10) / decay * seconds) * (seconds >= delay)
-    spectrum = torch.fft.rfft(late)
-    frequencies = torch.linspace(0, sample_rate / 2, spectrum.shape[-1])
-    late = torch.fft.irfft(spectrum / (1 + 1j * frequencies / cutoff), noise.shape[-1])
-    return late / late.square().sum(dim=-1, keepdim=True).sqrt()
-
-
-def reverberate(audio: Tensor, impulse: Tensor, wet: float) -> Tensor:
-    """Add a room: (c, t), impulse (c, t') → (c, t). wet: how loud it is beside the sound, in dB."""
-    return keep_level(audio + 10 ** (wet / 20) * convolve(audio, impulse), audio)
+    frequencies = torch.linspace(0, sample_rate / 2, n_bins)
+    gains = (1 + (frequencies / cutoff).square()).rsqrt()
+    spectrum = torch.fft.rfft(late, 2 * (n_bins - 1)) * gains
+    power = 2 * torch.view_as_real(spectrum).square().mean(dim=(-2, -1))  # Parseval's theorem
+    return 1 + spectrum * (10 ** (wet / 20) / power.sqrt())[:, None]
 
 
 def random_width(audio: Tensor, rng: np.random.Generator) -> Tensor:
@@ -169,26 +210,6 @@ def random_saturation(audio: Tensor, rng: np.random.Generator) -> Tensor:
     return saturate(audio, rng.uniform(-18.0, 0.0))
 
 
-def random_equaliser(audio: Tensor, sample_rate: int, rng: np.random.Generator) -> Tensor:
-    """A shelf at each end and a peak between, each up to 8 dB up or down."""
-    low, middle, high = rng.uniform(-8.0, 8.0, 3)
-    bands = (
-        Band("low", rng.uniform(80.0, 300.0), low),
-        Band("peak", 300.0 * 10 ** rng.uniform(0.0, 1.0), middle, rng.uniform(0.5, 2.0)),
-        Band("high", rng.uniform(2500.0, 7000.0), high),
-    )
-    return equalise(audio, bands, sample_rate)
-
-
-def random_room(audio: Tensor, sample_rate: int, rng: np.random.Generator) -> Tensor:
-    """A booth or a live room: it dies away in 0.1 to 0.5 s and is 6 to 20 dB softer."""
-    decay, delay = rng.uniform(0.1, 0.5), rng.uniform(0.002, 0.015)
-    shape = len(audio), fast_length(round(decay * sample_rate))
-    noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
-    impulse = impulse_response(noise, decay, delay, rng.uniform(2000.0, 8000.0), sample_rate)
-    return reverberate(audio, impulse, rng.uniform(-20.0, -6.0))
-
-
 def random_speeds(
     n_sources: int, together: bool, chance: float, rng: np.random.Generator
 ) -> list[float]:
@@ -198,3 +219,22 @@ def random_speeds(
         for _ in range(1 if together else n_sources)
     ]
     return drawn * n_sources if together else drawn
+
+
+def random_equaliser(n_bins: int, sample_rate: int, rng: np.random.Generator) -> Tensor:
+    """A shelf at each end and a peak between, each up to 8 dB up or down."""
+    low, middle, high = rng.uniform(-8.0, 8.0, 3).tolist()
+    bands = (
+        Band("low", rng.uniform(80.0, 300.0), low),
+        Band("peak", 300.0 * 10 ** rng.uniform(0.0, 1.0), middle, rng.uniform(0.5, 2.0)),
+        Band("high", rng.uniform(2500.0, 7000.0), high),
+    )
+    return equaliser(bands, n_bins, sample_rate)
+
+
+def random_room(n_bins: int, sample_rate: int, rng: np.random.Generator) -> Tensor:
+    """A booth or a live room in stereo: it dies away in 0.1 to 0.3 s and is 6 to 20 dB softer."""
+    decay, delay, wet = rng.uniform(0.1, 0.3), rng.uniform(0.002, 0.015), rng.uniform(-20.0, -6.0)
+    noise = rng.standard_normal((2, round(TAIL * sample_rate)), dtype=np.float32)
+    settings = decay, delay, rng.uniform(2000.0, 8000.0), wet
+    return room(torch.from_numpy(noise), *settings, n_bins, sample_rate)

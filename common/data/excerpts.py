@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from torch.utils.data import Dataset
 
 from common.data.decoded import DecodedTrack
 from common.data.effects import (
-    change_speed,
+    period,
+    play,
     random_equaliser,
     random_room,
     random_saturation,
@@ -46,10 +47,16 @@ class Augment:
     equaliser: float = 0.0
     room: float = 0.0
 
+    @property
+    def effects(self) -> dict[str, float]:
+        """The chances of effects that are on."""
+        names = ("speed", "width", "saturation", "equaliser", "room")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
     def facts(self) -> dict[str, object]:
         """What a model card says; an effect only where it is on."""
-        effects = ("speed", "width", "saturation", "equaliser", "room")
-        return {k: v for k, v in asdict(self).items() if k not in effects or v}
+        always = ("remix", "gain", "swap_channels", "flip_polarity")
+        return {name: getattr(self, name) for name in always} | self.effects
 
 
 NO_AUGMENT = Augment(remix=0.0, gain=(0.0, 0.0), swap_channels=False, flip_polarity=False)
@@ -82,12 +89,11 @@ class Excerpts(Dataset):
         remix = rng.random() < self.augment.remix
         shared = self._draw_offset(rng)
         speeds = random_speeds(n_sources, not remix, self.augment.speed, effects)
-        sources = torch.stack(
-            [
-                self._stem(s, *(self._draw_offset(rng) if remix else shared), speed, rng, effects)
-                for s, speed in enumerate(speeds)
-            ]
-        )
+        stems = [
+            self._stem(s, *(self._draw_offset(rng) if remix else shared), speed, rng, effects)
+            for s, speed in enumerate(speeds)
+        ]
+        sources = self._played(stems, speeds, effects)
         return sources.sum(dim=0), sources
 
     def _draw_offset(self, rng: np.random.Generator) -> tuple[int, float]:
@@ -103,12 +109,12 @@ class Excerpts(Dataset):
         rng: np.random.Generator,
         effects: np.random.Generator,
     ) -> Tensor:
-        """One stem of one excerpt, `(c, t)`, padded with silence where the track is shorter."""
-        n_samples = round(self.seconds * self.tracks[track].sample_rate)
-        n_read = samples_needed(speed, n_samples)
-        first = round(where * max(self.tracks[track].n_samples - n_read, 0))
-        audio = self.tracks[track].read(source, first, n_read)
-        audio = torch.nn.functional.pad(audio, (0, n_read - audio.shape[-1]))
+        """What is played of one stem, `(c, t)`, padded with silence where the track is shorter."""
+        rate = self.tracks[track].sample_rate
+        n_samples = samples_needed(speed, round(self.seconds * rate), rate)
+        first = round(where * max(self.tracks[track].n_samples - n_samples, 0))
+        audio = self.tracks[track].read(source, first, n_samples)
+        audio = torch.nn.functional.pad(audio, (0, n_samples - audio.shape[-1]))
         gain = 10 ** (rng.uniform(*self.augment.gain) / 20)
         if self.augment.flip_polarity and rng.random() < 0.5:
             gain = -gain
@@ -117,16 +123,24 @@ class Excerpts(Dataset):
         if effects.random() < self.augment.width:
             audio = random_width(audio, effects)
         audio = audio[: self.n_channels]
-        if speed != 1.0:
-            audio = change_speed(audio, speed, n_samples)
-        return self._coloured(audio, self.tracks[track].sample_rate, effects) * gain
+        if effects.random() < self.augment.saturation:
+            audio = random_saturation(audio, effects)
+        return audio * gain
 
-    def _coloured(self, audio: Tensor, sample_rate: int, rng: np.random.Generator) -> Tensor:
-        """The stem after those effects that do not look at the other channel, by their chances."""
-        if rng.random() < self.augment.saturation:
-            audio = random_saturation(audio, rng)
-        if rng.random() < self.augment.equaliser:
-            audio = random_equaliser(audio, sample_rate, rng)
-        if rng.random() < self.augment.room:
-            audio = random_room(audio, sample_rate, rng)
-        return audio
+    def _played(self, stems: list[Tensor], speeds: list[float], rng: np.random.Generator) -> Tensor:
+        """The stems `(s, c, t)` at their speeds, some through an equaliser, some in a room."""
+        rate, n_channels = self.tracks[0].sample_rate, len(stems[0])
+        n_samples = round(self.seconds * rate)
+        n_bins = period(n_samples, rate) // 2 + 1
+        filters = []
+        for _ in stems:
+            filters.append(responses := [])
+            if rng.random() < self.augment.equaliser:
+                responses.append(random_equaliser(n_bins, rate, rng))
+            if rng.random() < self.augment.room:
+                responses.append(random_room(n_bins, rate, rng)[:n_channels])
+        if changed := [s for s in range(len(stems)) if filters[s] or speeds[s] != 1.0]:
+            settings = [[x[s] for s in changed] for x in (stems, speeds, filters)]
+            for s, audio in zip(changed, play(*settings, n_samples, rate), strict=True):
+                stems[s] = audio
+        return torch.stack(stems)

@@ -17,7 +17,6 @@ the other songs; those in the file are fitted to all.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import platform
 from collections.abc import Iterable, Sequence
@@ -36,7 +35,7 @@ from common.data.musdb_folder import iterate_tracks
 from common.data.tracks import Track
 from common.evaluation.metrics import SILENCE
 from common.evaluation.results import bootstrap_interval, compare, median
-from common.recipes.checkpoints import BLENDS, CHECKPOINTS, best_model, card, load
+from common.recipes.checkpoints import BLENDS, best_model, card, load, weights_hash
 from common.separation.any_length import separate
 from common.separation.separators import Separator
 from common.songs.dataset import GENERATOR_VERSION
@@ -166,7 +165,6 @@ def measure(blends: Sequence[str], tracks: Iterable[Track]) -> dict:
         raise UsageError("a blend is fitted to some songs and judged on others: two at least")
     products = torch.stack(found).numpy()
     speeds = {name: card(name)["real_time_factor"] for name in names}
-    weights = {name: CHECKPOINTS / f"{name}.safetensors" for name in names}
     models, judged = {}, {}
     for k, name in enumerate(names):
         ratios = -10 * np.log10(products[:, :, k, k])
@@ -178,9 +176,7 @@ def measure(blends: Sequence[str], tracks: Iterable[Track]) -> dict:
         judged[blend] = judge(parts, songs, chosen, speeds)
     return {
         "n_songs": len(songs),
-        "weights_sha256": {
-            name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in weights.items()
-        },
+        "weights_sha256": {name: weights_hash(name) for name in names},
         "models": models,
         "blends": judged,
     }

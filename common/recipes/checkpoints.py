@@ -5,6 +5,7 @@ What training does not need is imported where it is used: it trains on machines 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 from collections.abc import Callable, Iterator
@@ -130,10 +131,20 @@ def load_blend(name: str) -> Blend:
 
 
 def measured_blends() -> dict[str, dict]:
-    """What `BLENDS` says of each blend, by its name; nothing where there is no such file."""
+    """What `BLENDS` says of each blend, by its name, if its parts still have the same weights."""
     if not BLENDS.exists():
         return {}
-    return json.loads(BLENDS.read_text(encoding="utf-8"))["blends"]
+    found = json.loads(BLENDS.read_text(encoding="utf-8"))
+    measured, today = found["weights_sha256"], trained_models()
+    same = {name for name in today if measured.get(name) == weights_hash(name)}
+    return {
+        name: about for name, about in found["blends"].items() if about["weights"].keys() <= same
+    }
+
+
+def weights_hash(name: str) -> str:
+    """SHA-256 of the weights file of a committed checkpoint."""
+    return hashlib.sha256((CHECKPOINTS / f"{name}.safetensors").read_bytes()).hexdigest()
 
 
 def best_model(measured: dict[str, dict], speed: float = 4.0) -> str:
