@@ -38,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         default=DEFAULT_MODEL,
         metavar="NAME",
-        help=f"see `models`; by default {DEFAULT_MODEL}: {WHY_DEFAULT}",
+        help="see `models`; A+B+C gives the mean of their stems; "
+        f"by default {DEFAULT_MODEL}: {WHY_DEFAULT}",
     )
     separate.add_argument("--weights", type=Path, metavar="PATH", help="published weights")
     separate.add_argument("--out", type=Path, required=True, metavar="DIR")
@@ -60,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
     train.set_defaults(run=train_model)
 
     evaluate = commands.add_parser("evaluate", help="measure a model on a test split")
-    evaluate.add_argument("name", metavar="NAME", help="a model, a weights file or a bound")
+    evaluate.add_argument(
+        "name", metavar="NAME", help="a model, a blend A+B+C, a weights file or a bound"
+    )
     evaluate.add_argument(
         "--data", type=Path, metavar="ROOT", help="MUSDB18 folder (embedded songs)"
     )
@@ -107,7 +110,8 @@ def separate_files(options: argparse.Namespace) -> None:
     separator = load_official(options.model, given) if given else load(options.model)
     consistent = options.mixture_consistency
     if consistent is None:  # others' nets and methods stay as they are; two stems add up anyway
-        consistent = not (given or options.model in METHODS or options.two_stems)
+        methods = METHODS.keys() & options.model.split("+")
+        consistent = not (given or methods or options.two_stems)
     if consistent:
         separator = Consistent(separator)
     if options.two_stems:
@@ -206,19 +210,31 @@ def test_tracks(options: argparse.Namespace, sample_rate: int) -> Iterator[Track
 def list_models(options: argparse.Namespace) -> None:
     """`python -m common models`."""
     from common.classical.table import METHODS
-    from common.recipes.checkpoints import card, trained_models
+    from common.recipes.checkpoints import card, measured_blends, trained_models
 
-    print(f"{'model':20} {'parameters':>12}  median SDR in dB: {', '.join(SOURCES)}")
-    for name in trained_models():
-        about = card(name)
-        scores = "  ".join(f"{about['sdr'][source]:5.2f}" for source in about["sources"])
-        print(f"{name:20} {about['parameters']:12,}  {scores}")
+    cards, blends = {name: card(name) for name in trained_models()}, measured_blends()
+    width = max(20, *map(len, blends)) if blends else 20
+
+    def row(name: str, size: str, speed: str, gives: str) -> None:
+        print(f"{name:{width}} {size:>12}  {speed:>11}  {gives}")
+
+    def net(name: str, about: dict, parts: Sequence[str]) -> None:
+        size = sum(cards[part]["parameters"] for part in parts)
+        scores = "  ".join(f"{about['sdr'][source]:5.2f}" for source in about["sdr"])
+        row(name, f"{size:,}", f"{about['real_time_factor']:.1f}", scores)
+
+    row("model", "parameters", "x real time", f"median SDR in dB: {', '.join(SOURCES)}")
+    for name, about in cards.items():
+        net(name, about, [name])
     for name, make in METHODS.items():
         method = make()
         dictionaries = getattr(method, "dictionaries", None)
         numbers = "none" if dictionaries is None else f"{dictionaries.numel():,}"
-        gives = f"{', '.join(method.sources)}; at most {method.segment:g} s at once"
-        print(f"{name:20} {numbers:>12}  {gives}")
+        row(name, numbers, "", f"{', '.join(method.sources)}; at most {method.segment:g} s at once")
+    if blends:
+        row("blend", "parameters", "x real time", "the same on validation songs")
+    for name, about in blends.items():
+        net(name, about, name.split("+"))
     print(f"`separate` takes {DEFAULT_MODEL} by default: {WHY_DEFAULT}")
 
 

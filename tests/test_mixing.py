@@ -3,7 +3,6 @@
 import json
 import math
 import os
-from dataclasses import asdict
 
 import jams
 import librosa
@@ -305,7 +304,7 @@ def test_the_table_of_augmentation_is_whole_and_todays():
     assert found["about"]["generator_version"] == GENERATOR_VERSION
     assert found["about"]["steps"] == augmentation.CONFIG.steps
     changes = {
-        name: asdict(changes) | {"versions": versions}
+        name: changes.facts() | {"versions": versions}
         for name, (changes, versions) in augmentation.CONDITIONS.items()
     }
     assert found["about"]["conditions"] == json.loads(json.dumps(changes))

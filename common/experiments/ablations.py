@@ -152,7 +152,7 @@ def written(made: Recipe) -> dict:
         "net": made.net.keywords,
         "seconds_per_excerpt": made.seconds,
         "n_channels": made.n_channels,
-        "augment": asdict(made.augment),
+        "augment": made.augment.facts(),
         "config": made.config.facts(),
     }
     return json.loads(json.dumps(facts, default=asdict))

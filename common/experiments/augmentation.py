@@ -8,7 +8,7 @@ book/results/augmentation.json, a row at a time; a run that was stopped goes on.
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from common import SAMPLE_RATE
 from common.data.augmentation import version_name, write_versions
@@ -119,7 +119,7 @@ def main() -> None:
     """Fill in the rows that are missing."""
     about = facts(
         songs={name: count for name, (_, count) in SONGS.items()},
-        conditions={name: asdict(c[0]) | {"versions": c[1]} for name, c in CONDITIONS.items()},
+        conditions={name: c[0].facts() | {"versions": c[1]} for name, c in CONDITIONS.items()},
         steps=CONFIG.steps,
         batch_size=CONFIG.batch_size,
         seconds_per_excerpt=SECONDS,

@@ -120,7 +120,7 @@ def make_card(name: str, weights: Path, seconds: float) -> dict:
         "recipe": {"name": name, "scale": "zoo", "config": made.config.facts()},
         "songs": asdict(made.songs),
         "seconds_per_excerpt": made.seconds,
-        "augment": asdict(made.augment),
+        "augment": made.augment.facts(),
         "generator_version": GENERATOR_VERSION,
         "trained_on_generator": json.loads(songs.read_text(encoding="utf-8"))["generator"],
         "test_hash": set_hash(embedded_songs(SONG_SETS["live"], n_train=0), "test"),

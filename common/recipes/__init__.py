@@ -1,10 +1,13 @@
 """Recipes: what makes each model at every scale; `train` follows one, `load` gives the result."""
 
 from common.recipes.checkpoints import (
+    BLENDS,
     CHECKPOINTS,
+    best_model,
     bound_or_model,
     card,
     load,
+    measured_blends,
     save_checkpoint,
     separators,
     trained_models,
@@ -15,12 +18,15 @@ from common.recipes.training import train
 
 __all__ = [
     "BENCH_STFT",
+    "BLENDS",
     "CHECKPOINTS",
     "RECIPES",
     "Recipe",
+    "best_model",
     "bound_or_model",
     "card",
     "load",
+    "measured_blends",
     "recipe",
     "save_checkpoint",
     "separators",

@@ -1,11 +1,13 @@
-"""Weights on disk: saved with the recipe that made them, and loaded as separators.
+"""Weights on disk: saved with the recipe that made them, and loaded as separators or as a blend.
 
 What training does not need is imported where it is used: it trains on machines with PyTorch only.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from torch import nn
 
 from common.recipes.parts import build, describe
 from common.recipes.table import RECIPES, recipe, recipe_key, unknown_model
+from common.separation.blend import Blend
 from common.separation.separators import Separator
 from common.support.errors import UsageError
 from common.support.files import write_tensors
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 """Where `NAME.safetensors` and its model card `NAME.json` are committed."""
+
+BLENDS = CHECKPOINTS / "blend.json"
+"""Weights of blends and how well they did: `python -m common.experiments.blend` writes it."""
 
 NOT_OURS = (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError)
 """What goes wrong with a file that `save_checkpoint` has not written."""
@@ -75,10 +81,13 @@ def description(name: str, scale: str) -> dict[str, str]:
 def load(name: str | Path) -> Separator:
     """A separator by name, trained or classical, or a trained one from a weights file.
 
-    Raises UsageError for a name or a file that is no checkpoint of this book.
+    Names or files with a plus between them give their blend. Raises UsageError for a name or a file
+    that is no checkpoint of this book, and for models that cannot be blended.
     """
     from common.classical.table import METHODS
 
+    if is_blend(name):
+        return load_blend(str(name))
     if str(name) in METHODS:
         return METHODS[str(name)]()
     path = Path(name)
@@ -99,6 +108,56 @@ def load(name: str | Path) -> Separator:
         return separator(net).eval()
     except NOT_OURS as error:
         raise UsageError(f"{path} is no checkpoint of this book ({error})") from error
+
+
+def is_blend(name: str | Path) -> bool:
+    """Whether a name means several models, and not a file that has a plus in its own name."""
+    return "+" in str(name) and not Path(name).exists()
+
+
+def load_blend(name: str) -> Blend:
+    """The blend `a+b+c`, by the weights that were fitted to it, or of equal parts without any.
+
+    Raises UsageError for unknown names, a name that comes twice, and sources that differ.
+    """
+    names = name.split("+")
+    for part in names:
+        if names.count(part) > 1:
+            raise UsageError(f"{name} names {part} twice; name each model once")
+    parts = {part: load(part) for part in names}
+    fitted = [x["weights"] for x in measured_blends().values() if set(x["weights"]) == set(names)]
+    if not fitted:
+        return Blend(parts).eval()
+    sources = parts[names[0]].sources
+    rows = [[fitted[0][part][source] for source in sources] for part in names]
+    return Blend(parts, torch.tensor(rows)).eval()
+
+
+def measured_blends() -> dict[str, dict]:
+    """What `BLENDS` says of each blend, by its name, if its parts still have the same weights."""
+    if not BLENDS.exists():
+        return {}
+    found = json.loads(BLENDS.read_text(encoding="utf-8"))
+    measured, today = found["weights_sha256"], trained_models()
+    same = {name for name in today if measured.get(name) == weights_hash(name)}
+    return {
+        name: about for name, about in found["blends"].items() if about["weights"].keys() <= same
+    }
+
+
+def weights_hash(name: str) -> str:
+    """SHA-256 of the weights file of a committed checkpoint."""
+    return hashlib.sha256((CHECKPOINTS / f"{name}.safetensors").read_bytes()).hexdigest()
+
+
+def best_model(measured: dict[str, dict], speed: float = 4.0) -> str:
+    """Which model `separate` should take: the best of those that are fast enough.
+
+    measured: name → "sdr" of each source in dB, and "real_time_factor" on one core, of nets and
+    blends alike. The best has the highest mean over its sources.
+    """
+    fast = {name: x for name, x in measured.items() if x["real_time_factor"] >= speed}
+    return max(fast, key=lambda name: statistics.mean(fast[name]["sdr"].values()))
 
 
 def described_parts(metadata: dict[str, str]) -> tuple[nn.Module, Callable[[nn.Module], Separator]]:
@@ -123,7 +182,8 @@ def bound_or_model(name: str | Path) -> Separator | Bound:
 
     if name in BOUNDS:
         return BOUNDS[name]
-    if not str(name).endswith(".safetensors") and name not in separators():
+    is_known = str(name).endswith(".safetensors") or name in separators() or is_blend(name)
+    if not is_known:
         raise unknown_model(str(name), [*separators(), *BOUNDS])
     return load(name)
 

@@ -29,7 +29,7 @@ def separate(
 
     def attempt(segment: float, device: torch.device) -> Tensor:
         plan = Plan.make(segment, sample_rate, separator.sample_rate)
-        ready = after_listening(separator, iter(blocks), plan, device)
+        ready = after_listening(separator, lambda: iter(blocks), plan, device)
         return torch.cat(list(stream(ready, iter(blocks), plan, device)), dim=-1)
 
     return with_enough_memory(separator, attempt, say)
@@ -56,7 +56,9 @@ def separate_file(
         def attempt(segment: float, device: torch.device) -> dict[str, Path]:
             plan = Plan.make(segment, recording.sample_rate, separator.sample_rate)
             n_segments = max(-(-(recording.n_samples - plan.overlap) // plan.hop), 1)
-            ready = after_listening(separator, finite(recording.blocks(), path), plan, device)
+            ready = after_listening(
+                separator, lambda: finite(recording.blocks(), path), plan, device
+            )
             with StemWriter(list(paths.values()), recording) as writer:
                 pieces = stream(ready, finite(recording.blocks(), path), plan, device)
                 for piece in tqdm(pieces, path.name, n_segments, unit="segment", leave=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class Consistent(nn.Module):
         self.sample_rate, self.n_channels = separator.sample_rate, separator.n_channels
         self.segment = separator.segment
 
-    def listen(self, segments: Iterator[Tensor]) -> Consistent:
+    def listen(self, segments: Iterable[Tensor]) -> Consistent:
         """The same with a separator that has heard the recording, if it has a method `listen`."""
         listen = getattr(self.separator, "listen", None)
         return Consistent(listen(segments)) if listen else self

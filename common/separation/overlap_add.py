@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import gcd
 
@@ -63,14 +63,34 @@ def stream(
             tail = stems[..., plan.hop :]
 
 
+class Again:
+    """What `make` yields, from the beginning each time that it is gone through."""
+
+    def __init__(self, make: Callable[[], Iterator[Tensor]]):
+        self.make = make
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.make()
+
+
 def after_listening(
-    separator: Separator, blocks: Iterator[Tensor], plan: Plan, device: torch.device
+    separator: Separator,
+    blocks: Callable[[], Iterator[Tensor]],
+    plan: Plan,
+    device: torch.device,
 ) -> Separator:
-    """The separator, after it has heard the whole recording once if it has a method `listen`."""
+    """The separator, after it has heard the whole recording if it has a method `listen`.
+
+    blocks: gives the recording from its beginning, each time it is called.
+    """
     if not hasattr(separator, "listen"):
         return separator
-    heard = (net_input(separator, segment, plan)[1] for segment, _ in segments(blocks, plan))
-    return separator.listen(audio.to(device) for audio in heard)
+
+    def heard() -> Iterator[Tensor]:
+        for segment, _ in segments(blocks(), plan):
+            yield net_input(separator, segment, plan)[1].to(device)
+
+    return separator.listen(Again(heard))
 
 
 def segments(blocks: Iterator[Tensor], plan: Plan) -> Iterator[tuple[Tensor, bool]]:

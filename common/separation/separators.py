@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Protocol
 
 import torch
@@ -98,7 +98,7 @@ class TwoStems(nn.Module):
         self.sample_rate, self.n_channels = separator.sample_rate, separator.n_channels
         self.segment = separator.segment
 
-    def listen(self, segments: Iterator[Tensor]) -> TwoStems:
+    def listen(self, segments: Iterable[Tensor]) -> TwoStems:
         """The same with a separator that has heard the recording, if it has a method `listen`."""
         listen = getattr(self.separator, "listen", None)
         return TwoStems(listen(segments), self.sources[0]) if listen else self

@@ -2,10 +2,11 @@
 
     python tests/benchmarks/bench_training.py [--steps 60] [--curves 200]
 
-Prints JSON. Two recipes at live scale learn from tracks in memory, one from wav files in
-MUSDB18-HQ layout. On a GPU its own recipes are taken ("live-gpu"). With `--curves` the U-Net and
-the D3Net learn in float32 and in bfloat16 instead, and the mean losses of both curves are printed.
-Needs only what training needs: soundfile, musdb and the songs are left alone, except for the files.
+Prints JSON. Two recipes at live scale learn from tracks in memory, one of them also with effects on
+three stems in ten and from wav files in MUSDB18-HQ layout. On a GPU its own recipes are taken
+("live-gpu"). With `--curves` the U-Net and the D3Net learn in float32 and in bfloat16 instead, and
+the mean losses of both curves are printed. Needs only what training needs: soundfile, musdb and the
+songs are left alone, except for the files.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 import common.training.loop as loop
-from common.data.excerpts import Excerpts
+from common.data.excerpts import Augment, Excerpts
 from common.data.tracks import Track
 from common.recipes.d3net import D3NET
 from common.recipes.mask_inference import MASK_INFERENCE
@@ -32,6 +33,7 @@ from common.recipes.unet import UNET
 
 SCALE = "live-gpu" if torch.cuda.is_available() else "live"
 RATE = 22050
+EFFECTS = Augment(speed=0.3, width=0.3, saturation=0.3, equaliser=0.3, room=0.3)
 WARM_UP = 20
 """Steps that are not timed."""
 
@@ -142,6 +144,8 @@ def main() -> None:
     found = {"device": "cuda" if torch.cuda.is_available() else "cpu", "scale": SCALE}
     found["mask-inference"] = measure(MASK_INFERENCE[SCALE], tracks, given.steps)
     found["unet"] = measure(UNET[SCALE], tracks, given.steps)
+    coloured_unet = replace(UNET[SCALE], augment=EFFECTS)
+    found["unet, effects"] = measure(coloured_unet, tracks, given.steps)
     if not given.memory_only:
         with tempfile.TemporaryDirectory() as root:
             found["unet, files"] = measure(UNET[SCALE], on_disk(Path(root), tracks), given.steps)
