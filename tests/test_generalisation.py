@@ -1,0 +1,88 @@
+"""What nets lose on timbres that they never heard: the table, and the arithmetic behind it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from common import SOURCES
+from common.data import SONG_SETS
+from common.experiments import generalisation
+from common.experiments.generalisation import ORACLE, SPLITS, gap, share, summary, values
+from common.experiments.resumable import RESULTS
+from common.recipes import card, trained_models
+from common.songs.dataset import GENERATOR_VERSION
+
+
+@pytest.fixture(scope="module")
+def found() -> dict:
+    return json.loads((RESULTS / "generalisation.json").read_text(encoding="utf-8"))
+
+
+def test_the_table_is_whole_and_todays(found):
+    assert found["about"]["generator_version"] == GENERATOR_VERSION
+    for key in generalisation.keys():
+        row = generalisation.row_of(found["rows"], key["model"], key["songs"])
+        assert values(row).shape == (40, 4)
+        ideal = values(generalisation.row_of(found["rows"], ORACLE, key["songs"]))
+        assert np.array_equal(np.isnan(values(row)), np.isnan(ideal)), "silent in all or in none"
+        assert summary(values(row)).items() <= row.items()
+        if key["model"] != ORACLE:
+            assert row["share"] == pytest.approx(share(values(row), ideal), abs=1e-4)
+
+
+@pytest.mark.parametrize("model", trained_models())
+def test_the_first_test_songs_are_those_of_the_card(found, model):
+    tracks = card(model)["results"]["tracks"]
+    assert len(tracks) == SONG_SETS["live"].n_test
+    told = np.array([[track["sdr"][source] for source in SOURCES] for track in tracks], float)
+    row = generalisation.row_of(found["rows"], model, "test")
+    np.testing.assert_allclose(values(row)[: len(tracks)], told, atol=0.05)
+
+
+def rows_of(**levels: float) -> list[dict]:
+    """Rows of the ideal mask, at 10 dB, and of a net at other levels, on songs that differ."""
+    model, rng = trained_models()[0], np.random.default_rng(0)
+    rows = []
+    for songs in SPLITS:
+        hard = rng.normal(size=(40, 4))
+        for name, dB in ((ORACLE, 10.0), (model, levels[songs])):
+            key = {"model": name, "weights": generalisation.weights_hash(name), "songs": songs}
+            rows.append(key | summary(dB + hard))
+    return rows
+
+
+def test_shares_and_gaps_are_ratios_of_levels():
+    rows, model = rows_of(familiar=8.0, validation=7.0, test=5.0), trained_models()[0]
+    lost = gap(rows, model)
+    assert lost["value"] == pytest.approx(0.3, abs=0.05)
+    low, high = lost["interval"]
+    assert low < lost["value"] < high < low + 0.2
+    assert gap(rows, model, "validation")["value"] == pytest.approx(0.1, abs=0.05)
+    best = np.array([[10.0, 8.0, np.nan, 6.0], [10.0, 8.0, 8.0, 6.0], [10.0, 8.0, 8.0, 6.0]])
+    half = share(best / 2, best)
+    assert half == {"value": pytest.approx(0.5), "interval": pytest.approx([0.5, 0.5])}
+
+
+def test_rows_of_older_weights_stay_beside_the_new_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(generalisation, "CHECKPOINTS", tmp_path)
+    rows = []
+    for weights in (b"old", b"new"):
+        (tmp_path / "net.safetensors").write_bytes(weights)
+        key = {"model": "net", "weights": generalisation.weights_hash("net"), "songs": "test"}
+        rows.append(key | {"is": weights})
+        assert generalisation.row_of(rows, "net", "test")["is"] == weights
+    assert len({row["weights"] for row in rows}) == 2
+
+
+def test_nets_are_compared_song_by_song(monkeypatch):
+    rows = rows_of(familiar=8.0, validation=7.0, test=5.0)
+    monkeypatch.setattr(generalisation, "trained_models", lambda: [trained_models()[0], ORACLE])
+    ((one, other, compared),) = generalisation.differences(rows)
+    assert (one, other) == (ORACLE, trained_models()[0])
+    for source in SOURCES:
+        assert compared[source]["difference"] == pytest.approx(5.0, abs=1e-3)
+        assert compared[source]["interval"] == pytest.approx([5.0, 5.0], abs=1e-3)
+        assert compared[source]["tracks"] == 40
