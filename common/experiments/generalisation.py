@@ -24,6 +24,7 @@ from common.evaluation.oracles import BOUNDS
 from common.evaluation.results import bootstrap_interval, compare, redrawn
 from common.experiments.resumable import RESULTS, run_rows, track_sdr
 from common.recipes.checkpoints import CHECKPOINTS, load, trained_models
+from common.separation.separators import Separator
 from common.songs.dataset import GENERATOR_VERSION, set_hash
 
 SONGS = SongSet(n_train=40, n_test=0, seconds=24.0, seed=5, n_valid=40)
@@ -85,10 +86,14 @@ def ideal(songs: str) -> np.ndarray:
 
 def measure(key: dict) -> dict:
     """SDR in dB of every song and stem, and what it comes to, with intervals."""
-    songs = key["songs"]
     if key["model"] == ORACLE:
-        return summary(ideal(songs))
-    ratios = track_sdr(load(key["model"]), tracks(songs)).numpy()
+        return summary(ideal(key["songs"]))
+    return scored(load(key["model"]), key["songs"])
+
+
+def scored(separator: Separator, songs: str) -> dict:
+    """The row of a separator: its `summary`, and its share of the ideal mask's level."""
+    ratios = track_sdr(separator, tracks(songs)).numpy()
     return summary(ratios) | {"share": share(ratios, ideal(songs))}
 
 
