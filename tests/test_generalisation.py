@@ -13,7 +13,6 @@ from common.experiments import generalisation
 from common.experiments.generalisation import ORACLE, SPLITS, gap, share, summary, values
 from common.experiments.resumable import RESULTS
 from common.recipes import card, trained_models
-from common.songs.dataset import GENERATOR_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,8 @@ def found() -> dict:
 
 
 def test_the_table_is_whole_and_todays(found):
-    assert found["about"]["generator_version"] == GENERATOR_VERSION
+    today = json.loads(json.dumps(generalisation.about()))
+    assert found["about"] | {"hardware": None} == today | {"hardware": None}
     for key in generalisation.keys():
         row = generalisation.row_of(found["rows"], key["model"], key["songs"])
         assert values(row).shape == (40, 4)
@@ -61,7 +61,8 @@ def test_shares_and_gaps_are_ratios_of_levels():
     low, high = lost["interval"]
     assert low < lost["value"] < high < low + 0.2
     assert gap(rows, model, "validation")["value"] == pytest.approx(0.1, abs=0.05)
-    best = np.array([[10.0, 8.0, np.nan, 6.0], [10.0, 8.0, 8.0, 6.0], [10.0, 8.0, 8.0, 6.0]])
+    best = np.tile([10.0, 8.0, 9.0, 6.0], (40, 1))
+    best[3, 2] = np.nan
     half = share(best / 2, best)
     assert half == {"value": pytest.approx(0.5), "interval": pytest.approx([0.5, 0.5])}
 

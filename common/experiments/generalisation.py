@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from dataclasses import asdict
 from functools import cache, lru_cache
 
 import numpy as np
 import torch
 
 from common import SOURCES
-from common.data.embedded import SONG_SETS, SongSet, embedded_songs, embedded_tracks, test_tracks
+from common.data.embedded import SONG_SETS, SongSet, embedded_tracks, test_tracks
 from common.data.tracks import Track
 from common.evaluation.metrics import sdr
 from common.evaluation.oracles import BOUNDS
@@ -25,7 +26,7 @@ from common.evaluation.results import bootstrap_interval, compare, redrawn
 from common.experiments.resumable import RESULTS, run_rows, track_sdr
 from common.recipes.checkpoints import CHECKPOINTS, load, trained_models
 from common.separation.separators import Separator
-from common.songs.dataset import GENERATOR_VERSION, set_hash
+from common.songs.dataset import GENERATOR_VERSION
 
 SONGS = SongSet(n_train=40, n_test=0, seconds=24.0, seed=5, n_valid=40)
 """New songs: nothing learned from this seed, and no choice was made on it."""
@@ -43,17 +44,11 @@ def tracks(songs: str) -> list[Track]:
 
 
 def about() -> dict:
-    """What holds for all rows: the songs, by the hash of their audio."""
-    root = embedded_songs(SONGS)
-    live = embedded_songs(SONG_SETS["live"], n_train=0)
-    more = embedded_songs(SONG_SETS["more-test"])
+    """What holds for all rows: which songs they are, and which sound they have."""
     return {
         "generator_version": GENERATOR_VERSION,
-        "songs": {
-            "familiar": set_hash(root, "train"),
-            "validation": set_hash(root, "valid"),
-            "test": [set_hash(live, "test"), set_hash(more, "test")],
-        },
+        "new_songs": asdict(SONGS),
+        "test_songs": [asdict(SONG_SETS[name]) for name in ("live", "more-test")],
         "hardware": platform.machine(),
     }
 
@@ -70,7 +65,7 @@ def keys() -> list[dict]:
     """The rows that today's checkpoints should have."""
     return [
         {"model": model, "weights": weights_hash(model), "songs": songs}
-        for songs in SPLITS
+        for songs in reversed(SPLITS)
         for model in (ORACLE, *trained_models())
     ]
 
