@@ -463,6 +463,14 @@ def test_bootstrap_interval():
     assert bootstrap_interval([None]) is None
 
 
+def test_a_bootstrap_of_means_is_as_wide_as_theory_says():
+    values = np.random.default_rng(1).exponential(size=400)
+    low, high = bootstrap_interval(values.tolist(), n=4000, statistic=np.mean)
+    error = values.std() / np.sqrt(len(values))
+    assert (low + high) / 2 == pytest.approx(values.mean(), abs=0.2 * error)
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
 def test_compare_pairs_tracks_by_name():
     tracks = [song("one", seed=1), song("two", seed=2)]
     silence = evaluate(SilenceBound(), tracks, progress=False)

@@ -209,3 +209,16 @@ def test_a_card_is_timed_again_and_nothing_else_in_it_changes(tmp_path, monkeypa
     zoo.retime("net")
     card = json.loads((tmp_path / "net.json").read_text(encoding="utf-8"))
     assert card == {"model": "net", "real_time_factor": 7.0}
+
+
+def test_a_card_is_scored_again_on_all_test_songs(tmp_path, monkeypatch):
+    write_json(tmp_path / "net.json", {"model": "net", "sdr": {"drums": 1.0}})
+    monkeypatch.setattr(zoo, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr(zoo, "load", lambda name: name)
+    found = {"sdr": {}, "median": {"drums": 2.0}, "mean": {"drums": 3.0}, "share": 0.5}
+    monkeypatch.setattr(zoo, "scored", lambda separator, songs: found)
+    monkeypatch.setattr(zoo, "tracks", lambda songs: [songs] * 40)
+    zoo.retest("net")
+    card = json.loads((tmp_path / "net.json").read_text(encoding="utf-8"))
+    wanted = {key: found[key] for key in ("median", "mean", "share")}
+    assert card == {"model": "net", "sdr": {"drums": 1.0}, "test": {"songs": 40, **wanted}}

@@ -83,9 +83,9 @@ def test_musdb_reads_it(root):
 
 def test_splits_draw_from_seeds_that_never_meet():
     train = {song_seed(s, "train", i) for s in range(3) for i in (0, 1, 999_999)}
-    test = {song_seed(s, "test", i) for s in range(3) for i in (0, 1, 999_999)}
-    assert len(train) == len(test) == 9
-    assert not train & test
+    test = {song_seed(s, "test", i) for s in range(3) for i in (0, 1, 499_999)}
+    valid = {song_seed(s, "valid", i) for s in range(3) for i in (0, 1, 499_999)}
+    assert len(train | test | valid) == 9 + 9 + 9
 
 
 def test_same_seed_same_bytes_in_any_number_of_processes(root, tmp_path):
@@ -208,6 +208,8 @@ def test_set_json_says_what_the_set_was_made_from(root):
     [
         ({"n_train": -1}, "number of training songs"),
         ({"n_test": -5}, "number of test songs"),
+        ({"n_test": 500_001}, "number of test songs"),
+        ({"n_valid": 500_001}, "number of validation songs"),
         ({"n_train": 0, "n_test": 0}, "at least one song"),
         ({"seconds": 4.9}, "5 to 3600 seconds"),
         ({"seconds": float("nan")}, "5 to 3600 seconds"),

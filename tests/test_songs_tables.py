@@ -22,7 +22,7 @@ from common.songs.writing.theory import PROGRESSIONS, numeral, voicing
     "arguments, message",
     [
         ((-1,), "from 0 up"),
-        ((1, "valid"), "unknown split 'valid'"),
+        ((1, "dev"), "unknown split 'dev'"),
         ((1, "train", 3.9), "at least 4 seconds"),
         ((1, "train", float("nan")), "at least 4 seconds"),
     ],
@@ -79,9 +79,10 @@ def test_titles_are_unique_and_safe():
         for seed in range(1000)
         for split in SPLITS
     }
-    assert len(titles) == len({title.lower() for title in titles}) == 2000
+    assert len(titles) == len({title.lower() for title in titles}) == 3000
     assert all(
-        re.fullmatch(r"[A-Za-z ]+ - [A-Za-z ]+ \((take|session) \d+\)", title) for title in titles
+        re.fullmatch(r"[A-Za-z ]+ - [A-Za-z ]+ \((take|rehearsal|session) \d+\)", title)
+        for title in titles
     )
     assert compose(5).title in titles
 

@@ -8,6 +8,7 @@ from common.data.embedded import (
     embedded_tracks,
     render_rest,
     songs_folder,
+    test_tracks,
 )
 from common.data.excerpts import NO_AUGMENT, Augment, Excerpts
 from common.data.musdb_folder import VALID_EVERY, TrackOnDisk, load_tracks
@@ -30,4 +31,5 @@ __all__ = [
     "real_excerpt",
     "render_rest",
     "songs_folder",
+    "test_tracks",
 ]

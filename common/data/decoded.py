@@ -104,7 +104,8 @@ def decode(root: str | Path, sample_rate: int) -> Path:
     check_place(folder / INDEX)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        made_from = digest(root / "train", sample_rate)
+        folders = [root / "train", *filter(Path.is_dir, [root / "valid"])]
+        made_from = "-".join(digest(folder, sample_rate) for folder in folders)
         if not (folder / INDEX).exists() or made_from != json.loads(
             (folder / INDEX).read_text(encoding="utf-8")
         ).get("made_from"):

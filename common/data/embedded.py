@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common import SAMPLE_RATE
@@ -22,21 +22,39 @@ def data_home() -> Path:
 
 @dataclass(frozen=True)
 class SongSet:
-    """A set of embedded songs: how many, how long, from which seed, at which rate."""
+    """A set of embedded songs: how many, how long, from which seed, at which rate.
+
+    n_valid: validation songs whose sounds the training songs leave to them; sounds: the recorded
+    sounds that training songs also draw from, of "soundfonts", "kits" and "voices".
+    """
 
     n_train: int
     n_test: int
     seconds: float
     seed: int = 0
     sample_rate: int = SAMPLE_RATE
+    n_valid: int = 0
+    sounds: tuple[str, ...] = ()
 
 
 SONG_SETS = {
     "smoke": SongSet(n_train=6, n_test=2, seconds=8.0),
     "live": SongSet(n_train=24, n_test=8, seconds=24.0),
     "zoo": SongSet(n_train=360, n_test=0, seconds=24.0, seed=1),
+    "wide": SongSet(
+        n_train=2000,
+        n_test=0,
+        seconds=24.0,
+        seed=4,
+        n_valid=40,
+        sounds=("soundfonts", "kits", "voices"),
+    ),
+    "more-test": SongSet(n_train=0, n_test=32, seconds=24.0, seed=3),
 }
-"""The sets by name. Only "live" has a test split that counts; "zoo" learns from other songs."""
+"""The sets by scale, and two more. "zoo" and "wide" learn from other songs than "live".
+
+The test split that counts is that of "live" with that of "more-test": `test_tracks` gives both.
+"""
 
 
 def songs_here() -> SongSet:
@@ -49,16 +67,21 @@ def songs_folder(songs: SongSet) -> Path:
     from common.songs.dataset import GENERATOR_VERSION
 
     name = f"songs-v{GENERATOR_VERSION}-{songs.seconds:g}s-seed{songs.seed}-{songs.sample_rate}hz"
+    name += f"-{songs.n_valid}valid" if songs.n_valid else ""
+    name = "-".join((name, *songs.sounds))
     return data_home() / name
 
 
 def embedded_songs(
-    songs: SongSet | None = None, n_train: int | None = None, n_test: int | None = None
+    songs: SongSet | None = None,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    n_valid: int | None = None,
 ) -> Path:
     """Folder of the embedded songs, rendered on first use; by default the set of this scale.
 
-    `n_train` and `n_test` ask for the first so many songs only, for those who cannot wait. The
-    folder's name holds the generator's version: another sound, another folder.
+    `n_train`, `n_test` and `n_valid` ask for the first so many songs only, for those who cannot
+    wait. The folder's name holds the generator's version: another sound, another folder.
     """
     from common.songs.dataset import write_set
 
@@ -66,6 +89,7 @@ def embedded_songs(
     counts = {
         "n_train": songs.n_train if n_train is None else n_train,
         "n_test": songs.n_test if n_test is None else n_test,
+        "n_valid": songs.n_valid if n_valid is None else n_valid,
     }
     return write_set(
         songs_folder(songs),
@@ -73,6 +97,8 @@ def embedded_songs(
         seconds=songs.seconds,
         seed=songs.seed,
         sample_rate=songs.sample_rate,
+        held_out=songs.n_valid > 0,
+        sounds=songs.sounds,
     )
 
 
@@ -85,8 +111,9 @@ def render_rest() -> subprocess.Popen | None:
     from common.songs.dataset import missing_tracks
 
     songs = songs_here()
-    counts = {"train": songs.n_train, "test": songs.n_test}
-    if not missing_tracks(songs_folder(songs), counts, songs.seconds, songs.seed):
+    counts = {"train": songs.n_train, "test": songs.n_test, "valid": songs.n_valid}
+    root, held_out = songs_folder(songs), songs.n_valid > 0
+    if not missing_tracks(root, counts, songs.seconds, songs.seed, held_out=held_out):
         return None
     code = "from common.data import embedded_songs; embedded_songs()"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -102,12 +129,24 @@ def embedded_tracks(
     """
     songs = songs or songs_here()
     if split == "test":
-        root = embedded_songs(songs, n_train=0, n_test=limit)
-    elif split == "train" and limit is not None:
-        # Every sixth training track serves validation, so `limit` others lie in a few more.
-        root = embedded_songs(
-            songs, min(limit + (limit - 1) // (VALID_EVERY - 1), songs.n_train), 0
-        )
+        root = embedded_songs(songs, n_train=0, n_test=limit, n_valid=0)
+    elif split == "valid" and songs.n_valid:
+        root = embedded_songs(songs, n_train=0, n_test=0, n_valid=limit)
     else:
-        root = embedded_songs(songs, n_test=0)
+        root = embedded_songs(songs, _training_songs(songs, split, limit), n_test=0, n_valid=0)
     return load_tracks(root, split, songs.sample_rate, limit=limit)
+
+
+def _training_songs(songs: SongSet, split: str, limit: int | None) -> int:
+    """How many training songs `limit` tracks of the split take."""
+    if split != "train" or limit is None:
+        return songs.n_train
+    # Every sixth training track serves validation, so `limit` others lie in a few more.
+    among = 0 if songs.n_valid else (limit - 1) // (VALID_EVERY - 1)
+    return min(limit + among, songs.n_train)
+
+
+def test_tracks(sample_rate: int = SAMPLE_RATE) -> list[Track]:
+    """The test songs that count, in memory: the 8 of "live" and the 32 of "more-test"."""
+    sets = (replace(SONG_SETS[name], sample_rate=sample_rate) for name in ("live", "more-test"))
+    return [track for songs in sets for track in embedded_tracks("test", songs=songs)]

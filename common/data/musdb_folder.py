@@ -1,6 +1,7 @@
 """Folders in MUSDB18 layout: MUSDB18 (STEMS), MUSDB18-HQ (wav), the 7-second previews.
 
-The embedded songs look like MUSDB18-HQ. Which tracks serve validation is what `musdb` says.
+The embedded songs look like MUSDB18-HQ. Validation tracks are those of a folder valid/ where there
+is one beside train/ and test/, else those that `musdb` names.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import stempeg
 
 VALID_EVERY = 6
-"""Where musdb names no validation tracks, every sixth training track serves as one."""
+"""Without valid/ and tracks that musdb names, every sixth training track serves validation."""
 
 STEMS = ".stem.mp4"
 
@@ -157,13 +158,14 @@ def read_stems(
 def open_database(root: str | Path, split: str) -> list[Entry]:
     """List the tracks of a folder in MUSDB18 layout without reading their audio.
 
-    split: "train", "valid" (a held-out part of the training tracks) or "test".
+    split: "train", "valid" or "test". Without a folder valid/, some training tracks are held out.
     Raises UsageError where the folder is missing, empty, incomplete or of two kinds.
     """
     import musdb
 
     root = Path(root)
-    subset = root / ("test" if split == "test" else "train")
+    has_valid = (root / "valid").is_dir()
+    subset = root / ("train" if split == "valid" and not has_valid else split)
     if split not in ("train", "valid", "test"):
         raise UsageError(f"no split {split!r}: there are train, valid and test")
     if not subset.is_dir():
@@ -171,7 +173,7 @@ def open_database(root: str | Path, split: str) -> list[Entry]:
     tracks = sorted(_entries(subset), key=_order)
     if not tracks:
         raise UsageError(f"{subset} holds no tracks: neither *.stem.mp4 nor folders with wav files")
-    if split == "test":
+    if split == "test" or has_valid:
         return tracks
     named = musdb.DB(root=str(root), subsets=[]).setup["validation_tracks"]
     valid = [track for track in tracks if track.name in named]

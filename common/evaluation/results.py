@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,19 +35,27 @@ def median(values: Sequence[float | None]) -> float | None:
 
 
 def bootstrap_interval(
-    values: Sequence[float | None], n: int = 1000, seed: int = 0
+    values: Sequence[float | None],
+    n: int = 1000,
+    seed: int = 0,
+    statistic: Callable[..., np.ndarray] = np.median,
 ) -> list[float] | None:
     """Bounds between which 95 % of the medians lie if the tracks are drawn again and again.
 
     values: one per track, None where there is none; n: how many times tracks are drawn, with
-    replacement, as many as there are. None without any value. Efron 1979.
+    replacement, as many as there are; statistic: what is taken of them instead of the median, a
+    function of NumPy's with `axis`. None without any value. Efron 1979.
     """
     known = np.array([value for value in values if value is not None])
     if not len(known):
         return None
-    draws = np.random.default_rng(seed).integers(len(known), size=(n, len(known)))
-    low, high = np.percentile(np.median(known[draws], axis=1), [2.5, 97.5])
+    low, high = np.percentile(statistic(known[redrawn(len(known), n, seed)], axis=1), [2.5, 97.5])
     return [float(low), float(high)]
+
+
+def redrawn(count: int, n: int = 1000, seed: int = 0) -> np.ndarray:
+    """Indices (n, count) of `count` tracks, drawn `n` times with replacement."""
+    return np.random.default_rng(seed).integers(count, size=(n, count))
 
 
 def compare(results: dict, others: dict, metric: str = "sdr") -> dict[str, dict]:

@@ -3,7 +3,8 @@
 `python -m common.experiments.zoo NAME` trains where it left off (state in runs/NAME-zoo), then
 scores the model beside silence, mixture, static filter and ideal ratio masks on the embedded
 test songs and on the real excerpt, and writes common/checkpoints/NAME.{safetensors,json}.
-With `--speed` it only times a committed checkpoint again, for which the machine must be quiet.
+With `--speed` it only times a committed checkpoint again, for which the machine must be quiet; with
+`--test` it only scores it on all 40 test songs again.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from common.data.embedded import SONG_SETS, embedded_songs, embedded_tracks
 from common.data.real_music import real_excerpt
 from common.evaluation.oracles import BOUNDS
 from common.evaluation.per_track import evaluate, evaluate_track
+from common.experiments.generalisation import scored, tracks
 from common.recipes.checkpoints import CHECKPOINTS, load
 from common.recipes.table import RECIPES
 from common.recipes.training import train
 from common.separation.any_length import separate
+from common.separation.separators import Separator
 from common.songs.dataset import GENERATOR_VERSION, set_hash
 from common.support.files import write_json, write_whole
 
@@ -97,6 +100,12 @@ def hardware() -> str:
     return f"{platform.machine()} {device.type.upper()}, {torch.get_num_threads()} threads"
 
 
+def test_scores(separator: Separator) -> dict:
+    """SDR on the 40 test songs: each source's mean and median, the share of the ideal mask's."""
+    found = scored(separator, "test")
+    return {"songs": len(tracks("test")), **{k: found[k] for k in ("median", "mean", "share")}}
+
+
 def make_card(name: str, weights: Path, seconds: float) -> dict:
     """Everything that a reader should know about a checkpoint."""
     made = RECIPES[name]["zoo"]
@@ -113,6 +122,7 @@ def make_card(name: str, weights: Path, seconds: float) -> dict:
         "real_time_factor": round(real_time_factor(weights), 1),
         "sdr": results["median"]["sdr"],
         "excerpt_sdr": excerpt["sdr"],
+        "test": test_scores(separator),
         "bounds": {
             bound: {"sdr": on_songs["median"]["sdr"], "excerpt_sdr": on_excerpt["sdr"]}
             for bound, (on_songs, on_excerpt) in bounds.items()
@@ -136,9 +146,18 @@ def make_card(name: str, weights: Path, seconds: float) -> dict:
 
 def retime(name: str) -> None:
     """Write into the card of a committed checkpoint how fast it is here and now."""
+    amend(name, {"real_time_factor": round(real_time_factor(name), 1)})
+
+
+def retest(name: str) -> None:
+    """Write into the card of a committed checkpoint what it scores on the 40 test songs."""
+    amend(name, {"test": test_scores(load(name))})
+
+
+def amend(name: str, facts: dict) -> None:
+    """Write facts into the card of a committed checkpoint, over those that it states."""
     path = CHECKPOINTS / f"{name}.json"
-    card = json.loads(path.read_text(encoding="utf-8"))
-    write_json(path, card | {"real_time_factor": round(real_time_factor(name), 1)})
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | facts)
 
 
 def main() -> None:
@@ -148,10 +167,13 @@ def main() -> None:
     arguments.add_argument(
         "--speed", action="store_true", help="only time the committed checkpoint anew"
     )
+    arguments.add_argument(
+        "--test", action="store_true", help="only score the committed checkpoint on 40 songs anew"
+    )
     given = arguments.parse_args()
     name = given.name
-    if given.speed:
-        retime(name)
+    if given.speed or given.test:
+        (retime if given.speed else retest)(name)
         return
     folder = Path("runs") / f"{name}-zoo"
     with stopwatch(folder / "seconds.json") as seconds:

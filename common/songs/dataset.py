@@ -3,6 +3,7 @@
     ROOT/set.json                      what the set was made from
     ROOT/train/NAME/{mixture,drums,bass,other,vocals}.wav, notes.mid, song.json
     ROOT/test/NAME/…
+    ROOT/valid/NAME/…                  in sets that have validation songs, with sounds of their own
 
 Each track is written to a temporary folder beside the splits and renamed when it is whole.
 """
@@ -30,7 +31,11 @@ from common.support.errors import UsageError
 from common.support.files import locked
 from common.support.machine import n_cores
 
-SPLITS = ("train", "test")
+SEEDS = {"train": (0, 1_000_000), "test": (1_000_000, 500_000), "valid": (1_500_000, 500_000)}
+"""Where the seeds of a split start in a set's own range, and how many songs it has at most."""
+
+OPTIONAL = {"held_out": False, "sounds": []}
+"""Facts that set.json states only where they are otherwise."""
 
 GENERATOR_VERSION = 1
 """Which sound the generator makes: one more whenever a seed no longer gives the same samples.
@@ -40,8 +45,8 @@ Sets of different versions never mix. A test renders a few short songs and compa
 
 
 def song_seed(seed: int, split: str, index: int) -> int:
-    """The seed of a set's song: training and test songs draw from ranges that never meet."""
-    return seed * 2_000_000 + (1_000_000 if split == "test" else 0) + index
+    """The seed of a set's song: the splits draw from ranges that never meet."""
+    return seed * 2_000_000 + SEEDS[split][0] + index
 
 
 def write_set(
@@ -55,16 +60,23 @@ def write_set(
     progress: bool = True,
     soundfont: str | None = None,
     variety: Variety = Variety(),  # noqa: B008  (frozen)
+    n_valid: int = 0,
+    held_out: bool = False,
+    sounds: tuple[str, ...] = (),
 ) -> Path:
     """Write, resume or extend a set of songs below `root`; tracks that are whole stay as they are.
 
-    Asked for fewer songs than are there, it removes none.
+    Asked for fewer songs than are there, it removes none. A set with validation songs trains
+    without their sounds; `held_out` says so where none of them are asked for. `sounds` names the
+    recorded sounds that training songs draw from.
     Runs in `processes` processes (default: one per core). After an interruption the songs under way
     are finished, nothing half-written remains, and the same call goes on where it stopped.
     UsageError for impossible numbers, or when `root` holds something else.
     """
     root = Path(root)
-    _check(n_train, n_test, seconds, seed, sample_rate, processes)
+    held_out = held_out or n_valid > 0
+    counts = {"train": n_train, "test": n_test} | ({"valid": n_valid} if held_out else {})
+    _check(counts, seconds, seed, sample_rate, processes)
     soundfont = check_soundfont(soundfont)
     made_from = {
         "seed": seed,
@@ -75,18 +87,19 @@ def write_set(
         "version": __version__,
         "generator": GENERATOR_VERSION,
     }
+    given = {"held_out": held_out, "sounds": list(sounds)}
+    made_from |= {key: fact for key, fact in given.items() if fact != OPTIONAL[key]}
     _claim(root, made_from)
-    counts = {"train": n_train, "test": n_test}
-    if _card_covers(root, counts) and not missing_tracks(root, counts, seconds, seed, variety):
+    wanted = counts, seconds, seed, variety, held_out
+    if _card_covers(root, counts) and not missing_tracks(root, *wanted):
         return root  # without waiting for a process that may be rendering the rest
     with locked(root):  # another process waits, then finds the tracks there
         _update_card(root, made_from, counts)
         for leftover in root.glob(UNFINISHED + "*"):
             shutil.rmtree(leftover)
-        for split in SPLITS:
+        for split in counts:
             (root / split).mkdir(exist_ok=True)
-        jobs = missing_tracks(root, counts, seconds, seed, variety)
-        jobs = [(*job, sample_rate, soundfont, root) for job in jobs]
+        jobs = [(*job, sample_rate, soundfont, root) for job in missing_tracks(root, *wanted)]
         processes = min(processes or n_cores(), len(jobs))
         bar = tqdm(total=len(jobs), desc="songs", unit="song", disable=not progress or not jobs)
         with bar:
@@ -101,20 +114,21 @@ def missing_tracks(
     seconds: float,
     seed: int,
     variety: Variety = Variety(),  # noqa: B008  (frozen)
-) -> list[tuple[Path, int, str, float, Variety]]:
-    """The tracks that are not on disk yet, as (folder, song seed, split, seconds, variety).
+    held_out: bool = False,
+) -> list[tuple[Path, tuple]]:
+    """The tracks that are not on disk yet, as (folder, what `compose` makes the song from).
 
     `counts` says how many songs each split should have. UsageError for a track without all files.
     """
     jobs = []
-    for split, index in [(name, i) for name in SPLITS for i in range(counts[name])]:
-        number = song_seed(seed, split, index)
+    for split, index in [(name, i) for name, count in counts.items() for i in range(count)]:
+        arguments = (song_seed(seed, split, index), split, seconds, variety, held_out)
         # Titles spell their song's seed, so no two songs want the same folder.
-        folder = root / split / compose(number, split, seconds, variety).title
+        folder = root / split / compose(*arguments).title
         if not is_whole(folder):
             if folder.exists():
                 raise UsageError(f"{folder} lacks files of a track; remove it and run again")
-            jobs.append((folder, number, split, seconds, variety))
+            jobs.append((folder, arguments))
     return jobs
 
 
@@ -142,19 +156,20 @@ def _let_parent_decide() -> None:
 
 
 def _render_job(job: tuple) -> None:
-    folder, seed, split, seconds, variety, sample_rate, soundfont, root = job
-    write_track(
-        folder, compose(seed, split, seconds, variety), sample_rate, soundfont, workshop=root
-    )
+    folder, arguments, sample_rate, soundfont, root = job
+    write_track(folder, compose(*arguments), sample_rate, soundfont, workshop=root)
 
 
 def _check(
-    n_train: int, n_test: int, seconds: float, seed: int, sample_rate: int, processes: int | None
+    counts: dict[str, int], seconds: float, seed: int, sample_rate: int, processes: int | None
 ) -> None:
-    for name, count in (("training", n_train), ("test", n_test)):
-        if not 0 <= count <= 1_000_000:
-            raise UsageError(f"the number of {name} songs must be 0 to 1000000, not {count}")
-    if n_train + n_test == 0:
+    names = {"train": "training", "test": "test", "valid": "validation"}
+    for split, count in counts.items():
+        most = SEEDS[split][1]
+        if not 0 <= count <= most:
+            name = names[split]
+            raise UsageError(f"the number of {name} songs must be 0 to {most}, not {count}")
+    if sum(counts.values()) == 0:
         raise UsageError("a set needs at least one song")
     if not 5 <= seconds <= 3600:
         raise UsageError(f"a song lasts 5 to 3600 seconds, not {seconds:g}")
@@ -179,7 +194,8 @@ def _claim(root: Path, made_from: dict) -> None:
             raise UsageError(f"{root} already holds other files; choose a new or empty folder")
         return
     try:
-        found = json.loads(card.read_text(encoding="utf-8"))
+        found = OPTIONAL | json.loads(card.read_text(encoding="utf-8"))
+        made_from = OPTIONAL | made_from
         # Another release of the package makes the same songs: GENERATOR_VERSION says if not.
         differing = [key for key in made_from if key != "version" and found[key] != made_from[key]]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
@@ -196,14 +212,14 @@ def _card_covers(root: Path, counts: dict[str, int]) -> bool:
     """Whether set.json already speaks of at least so many songs."""
     card = root / "set.json"
     found = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
-    return all(found.get(f"n_{split}", -1) >= counts[split] for split in SPLITS)
+    return all(found.get(f"n_{split}", -1) >= count for split, count in counts.items())
 
 
 def _update_card(root: Path, made_from: dict, counts: dict[str, int]) -> None:
     """Write set.json; asked for fewer songs than before, the set keeps its size."""
     card = root / "set.json"
     found = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
-    sizes = {f"n_{split}": max(counts[split], found.get(f"n_{split}", 0)) for split in SPLITS}
+    sizes = {f"n_{x}": max(count, found.get(f"n_{x}", 0)) for x, count in counts.items()}
     unfinished = root / ".set.json"
     unfinished.write_text(json.dumps({**made_from, **sizes}, indent=1) + "\n", encoding="utf-8")
     unfinished.rename(card)

@@ -1,12 +1,12 @@
 """Which sound plays what: General MIDI programs, drum kits and voices, and who may use them.
 
-Training and test songs share no program, kit, drum preset or voice. The tables below are the one
-place that says so.
+Training and test songs share no program, kit, drum preset or voice; in a set with validation songs
+the three splits share none. The tables below are the one place that says so.
 """
 
 from __future__ import annotations
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "valid", "test")
 
 # family: (training programs, test programs). Choirs and "voice" synthesisers (52-54, 85, 91) are
 # left out: they would put something sung into the stem `other`.
@@ -40,6 +40,45 @@ FAMILIES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "voice": (tuple(range(48)), tuple(range(48, 64))),
 }
 
+HELD_OUT: dict[str, tuple[int, ...]] = {
+    "electric bass": (36,),
+    "synth bass": (80,),
+    "piano": (3,),
+    "mallets": (14,),
+    "organ": (18,),
+    "acoustic guitar": (105,),
+    "strings": (50,),
+    "plucked": (106,),
+    "solo brass": (56,),
+    "reeds": (68,),
+    "pipes": (79,),
+    "synth lead": (80,),
+    "pad": (90,),
+    "digital": (96,),
+    "soft kit": (40,),
+    "drum synth": (1, 3),
+    "voice": tuple(range(40, 48)),
+}
+"""Training sounds that validation songs play: sets with a validation split train without them.
+
+One program of each family that has three or more. Its recordings in TimGM6mb.sf2 serve none of the
+training programs that stay, except for piano, pad and kit, where all programs share recordings;
+where several qualify, it is the one whose spectrum differs most from its family's.
+"""
+
+STAND_INS = {
+    "upright bass": "electric bass",
+    "electric piano": "piano",
+    "accordion": "organ",
+    "clean guitar": "acoustic guitar",
+    "distorted guitar": "synth lead",
+    "solo strings": "strings",
+    "brass": "solo brass",
+    "acoustic kit": "drum synth",
+    "electronic kit": "drum synth",
+}
+"""Whose sounds play the parts of a family in validation songs where it has none held out."""
+
 # Where each family sounds well, as the lowest and the highest MIDI pitch of a voicing or a tune.
 REGISTERS: dict[str, tuple[int, int]] = {
     "piano": (50, 77),
@@ -68,20 +107,39 @@ VOICE_RANGES = ((43, 64), (55, 76), (62, 81))
 FEW = {"bass": 33, "guitar": 27, "keys": 0, "kit": 0}
 
 
-def programs(family: str, split: str, timbres: bool = True) -> tuple[int, ...]:
+def programs(
+    family: str, split: str, timbres: bool = True, held_out: bool = False
+) -> tuple[int, ...]:
     """The programs, kits, presets or voices of a family that songs of a split may use.
 
-    Without `timbres` a bass, a guitar, a piano and a kit are all there is, in both splits.
+    With `held_out`, training songs leave to validation what is its own. Without `timbres` a bass,
+    a guitar, a piano and a kit are all there is, in all splits.
     ValueError for an unknown family or split.
     """
     if family not in FAMILIES:
         raise ValueError(f"unknown family {family!r}; there are {', '.join(FAMILIES)}")
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; there are train and test")
+    check_split(split)
     if not timbres:
         for word in ("bass", "guitar", "kit"):
             if word in family:
                 return (FEW[word],)
         if family not in ("voice", "drum synth"):
             return (FEW["keys"],)
-    return FAMILIES[family][SPLITS.index(split)]
+    if split == "valid":
+        return HELD_OUT[STAND_INS.get(family, family)]
+    training, test = FAMILIES[family]
+    if split == "test":
+        return test
+    return tuple(x for x in training if not (held_out and x in HELD_OUT.get(family, ())))
+
+
+def preferred(families: tuple[str, ...], split: str) -> tuple[str, ...]:
+    """Of the families that suit a part, those with sounds of the split's own; all if none has."""
+    own = tuple(family for family in families if split != "valid" or family in HELD_OUT)
+    return own or families
+
+
+def check_split(split: str) -> None:
+    """Raise ValueError for an unknown split."""
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; there are train, valid and test")

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from common.songs.random_streams import flip, pick, weighted
-from common.songs.sound.instruments import REGISTERS, VOICE_RANGES, programs
+from common.songs.sound.instruments import (
+    REGISTERS,
+    STAND_INS,
+    VOICE_RANGES,
+    preferred,
+    programs,
+)
 from common.songs.writing.form import SUNG, Plan, Span
 from common.songs.writing.score import Variety
 from common.songs.writing.styles import Layer, Style
+
+Sounds = Callable[..., tuple[int, ...]]
+"""A family's programs, kits, presets or voices, as `programs` gives them."""
 
 EVERYONE = ("drums", "bass", "other", "vocals")
 BAND = EVERYONE[:3]
@@ -64,47 +75,63 @@ class Arrangement:
 
 
 def hire(
-    style: Style, split: str, variety: Variety, rng: np.random.Generator, voice: np.random.Generator
+    style: Style,
+    split: str,
+    variety: Variety,
+    rng: np.random.Generator,
+    voice: np.random.Generator,
+    held_out: bool = False,
 ) -> list[Player]:
     """The players of a song, with sounds that its split may use."""
-    timbres = variety.timbres
-    kit = weighted(rng, style.kits)
-    if kit == "drum synth" and not timbres:
-        kit = "acoustic kit"
-    instrument = "drum synth" if kit == "drum synth" else "sampled"
-    players = [
-        Player("drums", "drums", "drums", instrument, pick(rng, programs(kit, split, timbres)), kit)
-    ]
-    if style.percussion and flip(rng, 0.5):
-        hands = "acoustic kit" if instrument == "drum synth" else kit
-        program = players[0].program if hands == kit else pick(rng, programs(hands, split, timbres))
-        players.append(
-            Player("percussion", "drums", "percussion", "sampled", program, hands,
-                   pick(rng, style.percussion))
-        )  # fmt: skip
-    family = pick(rng, style.bass_families)
-    bass = pick(rng, programs(family, split, timbres))
+    sounds = partial(programs, split=split, timbres=variety.timbres, held_out=held_out)
+    players = _drummers(style, split, variety.timbres, sounds, rng)
+    family = pick(rng, preferred(style.bass_families, split))
+    bass = pick(rng, sounds(family))
     players.append(Player("bass", "bass", "bass", "sampled", bass, family))
     layers = [layer for layer in style.layers if flip(rng, layer.chance)]
     layers += [layer for layer in style.layers if layer not in layers][: max(2 - len(layers), 0)]
     used = {bass}
     counts: dict[str, int] = {}
     for layer in layers:
-        player = _layer_player(layer, split, timbres, rng, used)
+        player = _layer_player(layer, split, sounds, rng, used)
         counts[layer.role] = counts.get(layer.role, 0) + 1
         if counts[layer.role] > 1:
             player = player._replace(name=f"{layer.role} {counts[layer.role]}")
         players.append(player)
-    return players + _singers(style, split, variety, voice, any(p.role == "lead" for p in players))
+    lead = any(player.role == "lead" for player in players)
+    return players + _singers(style, sounds("voice"), variety, voice, lead)
+
+
+def _drummers(
+    style: Style, split: str, timbres: bool, sounds: Sounds, rng: np.random.Generator
+) -> list[Player]:
+    """The drummer, and now and then somebody with percussion."""
+    kit = weighted(rng, style.kits)
+    if kit == "drum synth" and not timbres:
+        kit = "acoustic kit"
+    if split == "valid" and timbres:
+        kit = STAND_INS.get(kit, kit)
+    instrument = "drum synth" if kit == "drum synth" else "sampled"
+    players = [Player("drums", "drums", "drums", instrument, pick(rng, sounds(kit)), kit)]
+    if style.percussion and flip(rng, 0.5):
+        # The drum synth's percussion is sampled, except where no sampled kit is held out.
+        sampled = instrument == "drum synth" and split != "valid"
+        hands, instrument = ("acoustic kit", "sampled") if sampled else (kit, instrument)
+        program = players[0].program if hands == kit else pick(rng, sounds(hands))
+        rhythm = pick(rng, style.percussion)
+        players.append(
+            Player("percussion", "drums", "percussion", instrument, program, hands, rhythm)
+        )
+    return players
 
 
 def _layer_player(
-    layer: Layer, split: str, timbres: bool, rng: np.random.Generator, used: set[int]
+    layer: Layer, split: str, sounds: Sounds, rng: np.random.Generator, used: set[int]
 ) -> Player:
     # Families with many sounds come up more often, so that all their sounds do.
-    families = [(name, len(programs(name, split)) ** 0.6) for name in layer.families]
-    family = weighted(rng, families)
-    choice = programs(family, split, timbres)
+    suited = preferred(layer.families, split)
+    family = weighted(rng, [(name, len(sounds(name, timbres=True)) ** 0.6) for name in suited])
+    choice = sounds(family)
     program = pick(rng, [p for p in choice if p not in used] or choice)
     used.add(program)
     rhythm = pick(rng, layer.rhythms) if layer.rhythms else ""
@@ -112,12 +139,15 @@ def _layer_player(
 
 
 def _singers(
-    style: Style, split: str, variety: Variety, rng: np.random.Generator, lead: bool
+    style: Style,
+    voices: tuple[int, ...],
+    variety: Variety,
+    rng: np.random.Generator,
+    lead: bool,
 ) -> list[Player]:
     """The voices: none where an instrument leads, once in a while; else one to four."""
     if lead and flip(rng, 0.05):
         return []
-    voices = programs("voice", split)
     kind = weighted(rng, ((0, 0.42), (1, 0.42), (2, 0.16)))
     own = pick(rng, [v for v in voices if v % 3 == kind])
     mate = pick(rng, [v for v in voices if v % 3 == kind and v != own])

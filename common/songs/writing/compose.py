@@ -8,7 +8,7 @@ import numpy as np
 import pretty_midi
 
 from common.songs.random_streams import flip, pick, stream, weighted
-from common.songs.sound.instruments import SPLITS
+from common.songs.sound.instruments import check_split
 from common.songs.writing import arrange, bass, drumming, lines, lyrics, melody, theory
 from common.songs.writing.arrange import Arrangement, Player
 from common.songs.writing.form import SUNG, Event, Plan, form, harmonise, measure
@@ -22,20 +22,26 @@ CHOIRS = (52, 53, 54)
 
 
 def compose(
-    seed: int, split: str = "train", seconds: float = 24.0, variety: Variety = FULL
+    seed: int,
+    split: str = "train",
+    seconds: float = 24.0,
+    variety: Variety = FULL,
+    held_out: bool = False,
 ) -> Song:
     """Compose a song of so many seconds; the same arguments always give the same song.
+
+    A training song with `held_out` leaves the validation songs' sounds to them; in the other
+    splits it changes nothing.
 
     ValueError for a negative seed, an unknown split, or less than 4 seconds.
     """
     if seed < 0:
         raise ValueError(f"a seed is a whole number from 0 up, not {seed}")
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; there are train and test")
+    check_split(split)
+    held_out = held_out and split == "train"
     plan = _plan(seed, split, float(seconds), variety)
-    players = arrange.hire(
-        plan.style, split, variety, stream(seed, split, "players"), stream(seed, split, "voices")
-    )
+    draws = stream(seed, split, "players"), stream(seed, split, "voices")
+    players = arrange.hire(plan.style, split, variety, *draws, held_out)
     arrangement = arrange.arrange(plan, players, stream(seed, split, "arrangement"))
     events = _write(plan, players, arrangement, seed, split)
     clock = Clock(plan, stream(seed, split, "swing"))
@@ -67,6 +73,7 @@ def compose(
         chords=tuple(
             replace(chord, start=chord.start * beat, end=chord.end * beat) for chord in plan.chords
         ),
+        held_out=held_out,
     )
 
 
@@ -200,6 +207,7 @@ def song_json(song: Song) -> dict:
     return {
         **{name: getattr(song, name) for name in plain},
         "variety": asdict(song.variety),
+        **({"held_out": True} if song.held_out else {}),
         "sections": [asdict(section) for section in song.sections],
         "chords": [asdict(chord) for chord in song.chords],
         "parts": parts,

@@ -21,13 +21,15 @@ THINGS = (
 )  # fmt: skip
 ENDINGS = ("in the Rain", "at Night", "Again", "for Two", "Song", "Running", "Tonight", "Falling")
 
+TAKES = {"train": "take", "valid": "rehearsal", "test": "session"}
+"""What the songs of a split are called, so that two splits never share a name."""
+
 
 def title(seed: int, split: str, rng: np.random.Generator) -> str:
     """A name "Artist - Title (take N)", ASCII; the take is the seed's, so no two are alike."""
     artist = f"{pick(rng, ARTISTS)} {pick(rng, BANDS)}"
-    # Test songs are sessions, training songs takes, so that the splits never share a name.
-    take = f"{'session' if split == 'test' else 'take'} {seed % 1_000_000 + 1}"
-    return f"{artist} - {pick(rng, THINGS)} {pick(rng, ENDINGS)} ({take})"
+    number = seed % (500_000 if split == "valid" else 1_000_000) + 1
+    return f"{artist} - {pick(rng, THINGS)} {pick(rng, ENDINGS)} ({TAKES[split]} {number})"
 
 
 class Lyrics:

@@ -85,7 +85,10 @@ class Variety:
 
 @dataclass(frozen=True)
 class Song:
-    """A composed song: everything that rendering needs, and what transcription learns from."""
+    """A composed song: everything that rendering needs, and what transcription learns from.
+
+    `held_out` says that a training song left the validation songs' sounds to them.
+    """
 
     title: str
     seed: int
@@ -99,3 +102,4 @@ class Song:
     parts: tuple[Part, ...]
     variety: Variety = Variety()
     chords: tuple[Chord, ...] = ()
+    held_out: bool = False

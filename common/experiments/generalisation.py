@@ -1,0 +1,206 @@
+"""How much do the committed nets lose on timbres that they never heard?
+
+Every checkpoint and the ideal ratio mask on 40 new songs with timbres that all nets have trained
+on, on 40 with the timbres of validation songs, and on the 40 test songs.
+`python -m common.experiments.generalisation` rewrites book/results/generalisation.json, a row at a
+time, and prints a table. Rows name the weights that they were measured with: a net that is trained
+again gets new rows beside its old ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import asdict
+from functools import cache, lru_cache
+
+import numpy as np
+import torch
+
+from common import SOURCES
+from common.data.embedded import SONG_SETS, SongSet, embedded_tracks, test_tracks
+from common.data.tracks import Track
+from common.evaluation.metrics import sdr
+from common.evaluation.oracles import BOUNDS
+from common.evaluation.results import bootstrap_interval, compare, redrawn
+from common.experiments.resumable import RESULTS, run_rows, track_sdr
+from common.recipes.checkpoints import CHECKPOINTS, load, trained_models
+from common.separation.separators import Separator
+from common.songs.dataset import GENERATOR_VERSION
+
+SONGS = SongSet(n_train=40, n_test=0, seconds=24.0, seed=5, n_valid=40)
+"""New songs: nothing learned from this seed, and no choice was made on it."""
+
+SPLITS = {"familiar": "train", "validation": "valid", "test": "test"}
+"""What the songs of a row are called, and the split of a set that they are."""
+
+ORACLE = "ideal-ratio-mask"
+
+
+@lru_cache(maxsize=1)
+def tracks(songs: str) -> list[Track]:
+    """The 40 songs of a row."""
+    return test_tracks() if songs == "test" else embedded_tracks(SPLITS[songs], songs=SONGS)
+
+
+def about() -> dict:
+    """What holds for all rows: which songs they are, and which sound they have."""
+    return {
+        "generator_version": GENERATOR_VERSION,
+        "new_songs": asdict(SONGS),
+        "test_songs": [asdict(SONG_SETS[name]) for name in ("live", "more-test")],
+        "hardware": platform.machine(),
+    }
+
+
+def weights_hash(model: str) -> str:
+    """Which weights a row was measured with; nothing for the oracle, which has none."""
+    if model == ORACLE:
+        return ""
+    weights = (CHECKPOINTS / f"{model}.safetensors").read_bytes()
+    return hashlib.sha256(weights).hexdigest()[:16]
+
+
+def keys() -> list[dict]:
+    """The rows that today's checkpoints should have."""
+    return [
+        {"model": model, "weights": weights_hash(model), "songs": songs}
+        for songs in reversed(SPLITS)
+        for model in (ORACLE, *trained_models())
+    ]
+
+
+@cache
+def ideal(songs: str) -> np.ndarray:
+    """SDR in dB of the ideal ratio mask: (n, s), NaN where a stem is silent."""
+    mask = BOUNDS[ORACLE]
+    return torch.stack(
+        [sdr(track.sources, mask.estimate(track)) for track in tracks(songs)]
+    ).numpy()
+
+
+def measure(key: dict) -> dict:
+    """SDR in dB of every song and stem, and what it comes to, with intervals."""
+    if key["model"] == ORACLE:
+        return summary(ideal(key["songs"]))
+    return scored(load(key["model"]), key["songs"])
+
+
+def scored(separator: Separator, songs: str) -> dict:
+    """The row of a separator: its `summary`, and its share of the ideal mask's level."""
+    ratios = track_sdr(separator, tracks(songs)).numpy()
+    return summary(ratios) | {"share": share(ratios, ideal(songs))}
+
+
+def summary(ratios: np.ndarray) -> dict:
+    """Each stem's values, and their mean and median with bootstrap intervals.
+
+    ratios: (n, s), NaN where a stem is silent; such a song counts for nothing in that stem.
+    """
+    columns = {
+        source: [None if np.isnan(x) else round(float(x), 4) for x in column]
+        for source, column in zip(SOURCES, ratios.T, strict=True)
+    }
+    row: dict[str, dict] = {"sdr": columns}
+    for name, statistic in (("mean", np.mean), ("median", np.median)):
+        row[name] = {
+            source: {
+                "value": float(statistic([x for x in column if x is not None])),
+                "interval": bootstrap_interval(column, statistic=statistic),
+            }
+            for source, column in columns.items()
+        }
+    return row
+
+
+def level(ratios: np.ndarray) -> np.ndarray:
+    """Medians over songs, their mean over stems: (..., n, s) → (...), in dB."""
+    return np.nanmedian(ratios, axis=-2).mean(axis=-1)
+
+
+def drawn_shares(ratios: np.ndarray, best: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A net's level as a share of the ideal mask's, once for each draw of the same songs."""
+    draws = redrawn(len(ratios), seed=seed)
+    return level(ratios[draws]) / level(best[draws])
+
+
+def share(ratios: np.ndarray, best: np.ndarray) -> dict:
+    """A net's level as a share of the ideal mask's on the same songs, and its interval."""
+    value = level(ratios) / level(best)
+    return {"value": float(value), "interval": bounds(drawn_shares(ratios, best))}
+
+
+def bounds(values: np.ndarray) -> list[float]:
+    """Between which 95 % of the values lie."""
+    return [float(x) for x in np.percentile(values, [2.5, 97.5])]
+
+
+def values(row: dict) -> np.ndarray:
+    """SDR of a row again as (n, s), NaN where a stem is silent."""
+    return np.array([row["sdr"][source] for source in SOURCES], float).T
+
+
+def row_of(rows: list[dict], model: str, songs: str) -> dict:
+    """The row of a checkpoint's present weights, or of the oracle."""
+    wanted = {"model": model, "weights": weights_hash(model), "songs": songs}
+    return next(row for row in rows if wanted.items() <= row.items())
+
+
+def gap(rows: list[dict], model: str, unheard: str = "test") -> dict:
+    """By how much a net's share falls from familiar to unheard timbres, and the interval of it.
+
+    The two sets of songs are drawn independently of each other.
+    """
+    shares, drawn = [], []
+    for seed, songs in enumerate(("familiar", unheard)):
+        both = values(row_of(rows, model, songs)), values(row_of(rows, ORACLE, songs))
+        shares.append(share(*both)["value"])
+        drawn.append(drawn_shares(*both, seed=seed))
+    return {"value": shares[0] - shares[1], "interval": bounds(drawn[0] - drawn[1])}
+
+
+def as_results(row: dict) -> dict:
+    """A row in the form that `compare` takes."""
+    songs = zip(*row["sdr"].values(), strict=True)
+    named = [{"name": n, "sdr": dict(zip(row["sdr"], x, strict=True))} for n, x in enumerate(songs)]
+    return {"model": row["model"], "sources": list(row["sdr"]), "tracks": named}
+
+
+def differences(rows: list[dict], songs: str = "test") -> list[tuple[str, str, dict]]:
+    """Nets from best to worst, each with the next one: what `compare` says of them."""
+    nets = [row_of(rows, model, songs) for model in trained_models()]
+    nets.sort(key=lambda row: -level(values(row)))
+    return [
+        (one["model"], other["model"], compare(as_results(one), as_results(other)))
+        for one, other in zip(nets, nets[1:], strict=False)
+    ]
+
+
+def told(found: dict, scale: float = 1.0, digits: int = 2) -> str:
+    """A value and its interval in a few characters."""
+    low, high = (f"{x * scale:.{digits}f}" for x in found["interval"])
+    return f"{found.get('value', found.get('difference')) * scale:.{digits}f} ({low} to {high})"
+
+
+def print_table(rows: list[dict]) -> None:
+    """Say it in words: shares and gaps in percent, medians and paired differences in dB."""
+    for model in trained_models():
+        shares = [told(row_of(rows, model, songs)["share"], 100, 0) for songs in SPLITS]
+        lost = [told(gap(rows, model, songs), 100, 0) for songs in ("validation", "test")]
+        print(f"{model:16}", " | ".join((*shares, *lost)))
+    for model in (ORACLE, *trained_models()):
+        for songs in SPLITS:
+            medians = row_of(rows, model, songs)["median"].values()
+            print(f"{model:16} {songs:10}", " | ".join(map(told, medians)))
+    for one, other, compared in differences(rows):
+        print(f"{one} less {other}:", " | ".join(map(told, compared.values())))
+
+
+def main() -> None:
+    """Fill in the rows that are missing, on one core, and print the table."""
+    torch.set_num_threads(1)
+    print_table(run_rows(RESULTS / "generalisation.json", about(), keys(), measure))
+
+
+if __name__ == "__main__":
+    main()
