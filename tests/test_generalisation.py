@@ -18,7 +18,7 @@ def rows_of(**levels: float) -> list[dict]:
     for songs in SPLITS:
         hard = rng.normal(size=(40, 4))
         for name, dB in ((ORACLE, 10.0), (model, levels[songs])):
-            key = {"model": name, "weights": generalisation.weights_hash(name), "songs": songs}
+            key = {"model": name, "weights": generalisation.weights(name), "songs": songs}
             rows.append(key | summary(dB + hard))
     return rows
 
@@ -41,7 +41,7 @@ def test_rows_of_older_weights_stay_beside_the_new_ones(tmp_path, monkeypatch):
     rows = []
     for weights in (b"old", b"new"):
         (tmp_path / "net.safetensors").write_bytes(weights)
-        key = {"model": "net", "weights": generalisation.weights_hash("net"), "songs": "test"}
+        key = {"model": "net", "weights": generalisation.weights("net"), "songs": "test"}
         rows.append(key | {"is": weights})
         assert generalisation.row_of(rows, "net", "test")["is"] == weights
     assert len({row["weights"] for row in rows}) == 2

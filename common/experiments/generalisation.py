@@ -9,7 +9,6 @@ again gets new rows beside its old ones.
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from dataclasses import asdict
 from functools import cache, lru_cache
@@ -24,7 +23,7 @@ from common.evaluation.metrics import sdr
 from common.evaluation.oracles import BOUNDS
 from common.evaluation.results import bootstrap_interval, compare, redrawn
 from common.experiments.resumable import RESULTS, run_rows, track_sdr
-from common.recipes.checkpoints import CHECKPOINTS, load, trained_models
+from common.recipes.checkpoints import load, trained_models, weights_hash
 from common.separation.separators import Separator
 from common.songs.dataset import GENERATOR_VERSION
 
@@ -44,27 +43,24 @@ def tracks(songs: str) -> list[Track]:
 
 
 def about() -> dict:
-    """What holds for all rows: which songs they are, and which sound they have."""
+    """What holds for all rows: the sets that the songs come from."""
+    test = [asdict(SONG_SETS[name]) for name in ("live", "more-test")]
     return {
         "generator_version": GENERATOR_VERSION,
-        "new_songs": asdict(SONGS),
-        "test_songs": [asdict(SONG_SETS[name]) for name in ("live", "more-test")],
+        "songs": {"familiar": asdict(SONGS), "validation": asdict(SONGS), "test": test},
         "hardware": platform.machine(),
     }
 
 
-def weights_hash(model: str) -> str:
+def weights(model: str) -> str:
     """Which weights a row was measured with; nothing for the oracle, which has none."""
-    if model == ORACLE:
-        return ""
-    weights = (CHECKPOINTS / f"{model}.safetensors").read_bytes()
-    return hashlib.sha256(weights).hexdigest()[:16]
+    return "" if model == ORACLE else weights_hash(model)
 
 
 def keys() -> list[dict]:
     """The rows that today's checkpoints should have."""
     return [
-        {"model": model, "weights": weights_hash(model), "songs": songs}
+        {"model": model, "weights": weights(model), "songs": songs}
         for songs in reversed(SPLITS)
         for model in (ORACLE, *trained_models())
     ]
@@ -142,7 +138,7 @@ def values(row: dict) -> np.ndarray:
 
 def row_of(rows: list[dict], model: str, songs: str) -> dict:
     """The row of a checkpoint's present weights, or of the oracle."""
-    wanted = {"model": model, "weights": weights_hash(model), "songs": songs}
+    wanted = {"model": model, "weights": weights(model), "songs": songs}
     return next(row for row in rows if wanted.items() <= row.items())
 
 
@@ -176,7 +172,7 @@ def differences(rows: list[dict], songs: str = "test") -> list[tuple[str, str, d
     ]
 
 
-def told(found: dict, scale: float = 1.0, digits: int = 2) -> str:
+def in_words(found: dict, scale: float = 1.0, digits: int = 2) -> str:
     """A value and its interval in a few characters."""
     low, high = (f"{x * scale:.{digits}f}" for x in found["interval"])
     return f"{found.get('value', found.get('difference')) * scale:.{digits}f} ({low} to {high})"
@@ -185,21 +181,21 @@ def told(found: dict, scale: float = 1.0, digits: int = 2) -> str:
 def print_table(rows: list[dict]) -> None:
     """Say it in words: shares and gaps in percent, medians and paired differences in dB."""
     for model in trained_models():
-        shares = [told(row_of(rows, model, songs)["share"], 100, 0) for songs in SPLITS]
-        lost = [told(gap(rows, model, songs), 100, 0) for songs in ("validation", "test")]
+        shares = [in_words(row_of(rows, model, songs)["share"], 100, 0) for songs in SPLITS]
+        lost = [in_words(gap(rows, model, songs), 100, 0) for songs in ("validation", "test")]
         print(f"{model:16}", " | ".join((*shares, *lost)))
     for model in (ORACLE, *trained_models()):
         for songs in SPLITS:
             medians = row_of(rows, model, songs)["median"].values()
-            print(f"{model:16} {songs:10}", " | ".join(map(told, medians)))
+            print(f"{model:16} {songs:10}", " | ".join(map(in_words, medians)))
     for one, other, compared in differences(rows):
-        print(f"{one} less {other}:", " | ".join(map(told, compared.values())))
+        print(f"{one} less {other}:", " | ".join(map(in_words, compared.values())))
 
 
 def main() -> None:
     """Fill in the rows that are missing, on one core, and print the table."""
     torch.set_num_threads(1)
-    print_table(run_rows(RESULTS / "generalisation.json", about(), keys(), measure))
+    print_table(run_rows(RESULTS / "generalisation.json", about(), keys(), measure, keep=True))
 
 
 if __name__ == "__main__":

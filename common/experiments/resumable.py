@@ -23,17 +23,22 @@ RESULTS = BOOK / "results"
 
 
 def run_rows(
-    path: Path, about: dict, keys: list[dict], measure: Callable[[dict], dict]
+    path: Path,
+    about: dict,
+    keys: list[dict],
+    measure: Callable[[dict], dict],
+    keep: bool = False,
 ) -> list[dict]:
     """Measure every row of `keys` that `path` does not hold yet; write the file after each.
 
     A row is its key and what `measure(key)` returns. Rows measured under another `about` (the
-    facts that hold for all of them), or by a key that is no longer asked for, are thrown away.
+    facts that hold for all of them), or by a key that is no longer asked for, are thrown away;
+    with `keep` the latter stay.
     """
     about = json.loads(json.dumps(about))  # as it will be read back: no tuples
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     rows = found.get("rows", []) if found.get("about") == about else []
-    rows = [row for row in rows if any(key.items() <= row.items() for key in keys)]
+    rows = [row for row in rows if keep or any(key.items() <= row.items() for key in keys)]
     for key in tqdm(keys, desc=path.stem):
         if not any(key.items() <= row.items() for row in rows):
             rows = [*rows, key | measure(key)]
