@@ -1,6 +1,8 @@
 """The singer with recorded voices, taught by recordings of the synthetic one."""
 
 
+import sys
+
 import librosa
 import numpy as np
 import pytest

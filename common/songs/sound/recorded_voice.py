@@ -36,6 +36,12 @@ JOIN = 4
 LEAD = 0.1
 """Seconds of silence that a phrase's frames start with."""
 
+LOWEST_NOISE, MORE_NOISE = -45.0, 2.0
+"""dB of noise in a voiced sound at 0 Hz, and beyond what was measured in the recording.
+
+WORLD has -60 and 0 dB; long notes, steadier than speech, then sound like a machine's.
+"""
+
 SILENCE = 1e-12
 """Power of what is not heard: WORLD takes its logarithm."""
 
@@ -268,16 +274,20 @@ def synthesise(
     n_frames = len(track.gate)
     times = track.start + FRAME * np.arange(n_frames)
     pitch = sing_pitch(sung, style, times, rng)
-    f0 = np.where(track.voiced > 0.5, 440.0 * 2.0 ** ((pitch - 69.0) / 12.0), 0.0)
-    decibels = loudness(sung, style, times, rng)
+    # Frames are about as long as periods, so this is jitter and shimmer.
+    uneven = np.clip(rng.standard_normal((2, n_frames)), -2.5, 2.5)
+    f0 = 440.0 * 2.0 ** ((pitch - 69.0) / 12.0) * (1.0 + style.jitter * uneven[0])
+    f0[track.voiced <= 0.5] = 0.0
+    decibels = loudness(sung, style, times, rng) + style.shimmer * uneven[1]
     release = min(style.release, 0.3 * (sung[-1].end - sung[-1].voice) + 0.02)
     decibels -= 30.0 * ease(times, sung[-1].end - release, release + 0.015)
     # A softer voice is darker, too.
     octaves = np.clip(np.log2(np.maximum(POINTS, 100.0) / 800.0), 0.0, 2.5)
     shape = track.shape + decibels[:, None] * (1.0 + 0.15 * octaves)
     power = 10.0 ** (0.1 * (shape @ tables[0])) * np.square(track.gate)[:, None]
-    edges = np.zeros((n_frames, 1))
-    noise = np.concatenate([edges - 60.0, track.noise, edges], axis=1) @ tables[1]
+    ends = np.zeros((n_frames, 1))
+    noise = np.concatenate([ends + LOWEST_NOISE, track.noise + MORE_NOISE, ends], axis=1)
+    noise = noise @ tables[1]
     # WORLD draws the same noise each time: silent frames before it make it another one.
     n_silent = 2 * int(rng.integers(40))
     samples = world().synthesize(
