@@ -1,6 +1,6 @@
 """The singer with recorded voices, taught by recordings of the synthetic one."""
 
-
+import dataclasses
 import sys
 
 import librosa
@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from singing import band_energy
 
-from common.songs.sound.recorded_voice import choose, sing_recorded, speakers
+from common.songs.sound.recorded_voice import choose, draw_speaker, sing_recorded, speakers
 from common.songs.sound.singing import sing
 from common.songs.sound.speakers import load
 from common.songs.sound.voices import voice
@@ -21,11 +21,11 @@ VOWELS = ("a", "i", "u", "e")
 
 
 def record(folder, number: int = 0, pitch: float = 45.0, gain: float = 1.0) -> None:
-    """Sixteen spoken syllables, with the hiss of a quiet room."""
+    """Twelve spoken syllables, with the hiss of a quiet room."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(number)
     for vowel in VOWELS:
-        for consonant in ("", "s", "m", "t"):
+        for consonant in ("s", "m", ""):
             note = Syllable(0.2, 0.6, pitch, 90, vowel, consonant)
             audio = gain * sing([note], voice(number), 0.8, RATE, rng)
             audio += 1e-4 * rng.standard_normal(len(audio)).astype(np.float32)
@@ -48,7 +48,7 @@ def man(place):
 
 
 def melody(start: float = 0.5, length: float = 0.6, gap: float = 0.0) -> list[Syllable]:
-    words = zip((48, 52, 55, 50), ("a", "i", "u", "e"), ("s", "", "m", "t"), strict=True)
+    words = zip((48, 52, 55, 50), ("a", "i", "u", "e"), ("s", "", "m", "s"), strict=True)
     step = length + gap
     return [
         Syllable(start + step * k, start + step * k + length, pitch, 90, vowel, consonant)
@@ -92,6 +92,29 @@ def test_level_follows_the_loudest_velocity(man):
         notes = [Syllable(0.3, 1.0, 50, velocity, "a", "m")]
         peak = np.abs(perform(notes, man, 1.5)).max()
         assert peak == pytest.approx(0.3 + 0.4 * velocity / 127, rel=1e-3)
+
+
+def test_a_speaker_is_drawn_from_those_who_reach_the_notes(place):
+    everyone = speakers((place / "people",))
+    rng = np.random.default_rng(0)
+    low, high = ([Syllable(0, 1, pitch, 90)] for pitch in (46, 64))
+    drawn = {draw_speaker(everyone, low, rng).name for _ in range(20)}
+    assert drawn == {everyone[0].name}
+    assert {draw_speaker(everyone, high, rng).name for _ in range(20)} == {everyone[1].name}
+    stretches = [draw_speaker(everyone, low, rng).stretch for _ in range(50)]
+    assert 0.9 <= min(stretches) < 0.95 and 1.05 < max(stretches) <= 1.12
+    with pytest.raises(ValueError, match="nobody"):
+        draw_speaker((), low, rng)
+
+
+def test_stretched_formants_move_up(man):
+    notes = [Syllable(0.2, 1.6, 45, 90, "a", "m")]
+    peaks = []
+    for stretch in (0.9, 1.12):
+        audio = perform(notes, dataclasses.replace(man, stretch=stretch), 1.8)
+        energies = [band_energy(audio, f, f + 100, RATE) for f in range(2000, 3400, 50)]
+        peaks.append(2050 + 50 * np.argmax(energies))
+    assert peaks[1] / peaks[0] == pytest.approx(1.12 / 0.9, abs=0.06)
 
 
 def test_wrong_notes_are_refused(man):

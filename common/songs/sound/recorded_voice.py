@@ -19,13 +19,13 @@ from common.songs.sound.recordings import (
     RATE,
     Recorded,
 )
-from common.songs.sound.speakers import Speaker, load, speakers
+from common.songs.sound.speakers import Speaker, draw_speaker, load, speakers
 from common.songs.sound.syllables import PAUSE, Sung, phrases
 from common.songs.sound.voices import Voice, voice
 from common.songs.writing.score import CONSONANTS, VOWELS, Syllable
 from common.support.pyworld_compat import world
 
-__all__ = ["Speaker", "sing_recorded", "speakers"]
+__all__ = ["Speaker", "draw_speaker", "sing_recorded", "speakers"]
 
 HISSES = frozenset({"h", "s", "sh", "f", "t", "k", "p"})
 """Consonants without voice."""
@@ -36,11 +36,8 @@ JOIN = 4
 LEAD = 0.1
 """Seconds of silence that a phrase's frames start with."""
 
-LOWEST_NOISE, MORE_NOISE = -45.0, 2.0
-"""dB of noise in a voiced sound at 0 Hz, and beyond what was measured in the recording.
-
-WORLD has -60 and 0 dB; long notes, steadier than speech, then sound like a machine's.
-"""
+LOWEST_NOISE = -45.0
+"""dB of noise in a voiced sound at 0 Hz; WORLD's -60 is cleaner than any throat."""
 
 SILENCE = 1e-12
 """Power of what is not heard: WORLD takes its logarithm."""
@@ -124,10 +121,10 @@ def fit_range(speaker: Speaker, notes: Sequence[Syllable]) -> float:
 
 
 def choose(note: Syllable, syllables: tuple[Recorded, ...], rng: np.random.Generator) -> Recorded:
-    """One of the few recorded syllables whose vowel and consonant are nearest to the note's.
+    """One of the recorded syllables whose vowel and consonant are nearest to the note's.
 
     Vowels are compared by F1 and F2 relative to the speaker's own averages, so that men, women and
-    children share one table.
+    children share one table; a wrong kind of consonant counts as a vowel that is 25 % away.
     """
     table = np.log([FORMANTS["male"][vowel][:2] for vowel in VOWELS])
     spoken = np.log([syllable.formants for syllable in syllables])
@@ -135,7 +132,7 @@ def choose(note: Syllable, syllables: tuple[Recorded, ...], rng: np.random.Gener
     away = np.linalg.norm(spoken - np.median(spoken, 0) - wanted, axis=1)
     hisses = np.array([syllable.hiss for syllable in syllables])
     away += 0.25 * (hisses != (note.consonant in HISSES))
-    nearest = np.argsort(away, kind="stable")[: max(4, len(syllables) // 12)]
+    nearest = np.flatnonzero(away < away.min() + 0.15)
     return syllables[int(nearest[rng.integers(len(nearest))])]
 
 
@@ -286,8 +283,7 @@ def synthesise(
     shape = track.shape + decibels[:, None] * (1.0 + 0.15 * octaves)
     power = 10.0 ** (0.1 * (shape @ tables[0])) * np.square(track.gate)[:, None]
     ends = np.zeros((n_frames, 1))
-    noise = np.concatenate([ends + LOWEST_NOISE, track.noise + MORE_NOISE, ends], axis=1)
-    noise = noise @ tables[1]
+    noise = np.concatenate([ends + LOWEST_NOISE, track.noise, ends], axis=1) @ tables[1]
     # WORLD draws the same noise each time: silent frames before it make it another one.
     n_silent = 2 * int(rng.integers(40))
     samples = world().synthesize(

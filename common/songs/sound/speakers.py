@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,12 +14,13 @@ import soundfile
 from tqdm import tqdm
 
 from common.songs.sound.recordings import (
-    RATE,
+    POINTS,
     Recorded,
     cut,
     frame_levels,
     read_recording,
 )
+from common.songs.writing.score import Note
 from common.support.files import data_home, locked, write_whole
 from common.support.pyworld_compat import world
 
@@ -60,6 +61,21 @@ def speakers(library_voices: tuple[Path, ...]) -> tuple[Speaker, ...]:
     result below data_home(); later calls read it. UsageError where WORLD is not installed then.
     """
     return _speakers(tuple(library_voices), data_home() / "voices")
+
+
+def draw_speaker(
+    everyone: Sequence[Speaker], notes: Sequence[Note], rng: np.random.Generator
+) -> Speaker:
+    """One of the speakers who could sing these notes, or of all if none could, a little stretched.
+
+    People sing from about where they speak to an octave above. ValueError if there is nobody.
+    """
+    if not everyone:
+        raise ValueError("there is nobody to draw a speaker from")
+    pitch = np.median([note.pitch for note in notes]) if notes else 60.0
+    fitting = [one for one in everyone if -1.0 <= pitch - one.pitch <= 13.0] or everyone
+    chosen = fitting[int(rng.integers(len(fitting)))]
+    return replace(chosen, stretch=float(rng.uniform(0.9, 1.12)))
 
 
 @lru_cache(maxsize=8)
@@ -111,22 +127,23 @@ def is_fit(card: dict) -> bool:
 def analyse(name: str, paths: list[Path], file: Path) -> None:
     """Write what can be sung of a speaker's recordings, and a card that says how good they are."""
     chosen = np.unique(np.linspace(0, len(paths) - 1, MAX_RECORDINGS).astype(int))
-    syllables, qualities, spectra = [], [], []
+    syllables, qualities = [], []
     for index in chosen:
         if soundfile.info(paths[index]).samplerate < 2 * MIN_BAND:
             continue
         audio = read_recording(paths[index])
         syllable = cut(audio)
-        if syllable is None:
-            continue
-        syllables.append(syllable)
-        qualities.append(quality(audio))
-        spectra.append(spectrum(audio))
-    card = {"name": name, "syllables": len(syllables), "band": 0.0, "snr": 0.0, "clipped": 0.0}
+        if syllable is not None:
+            syllables.append(syllable)
+            qualities.append(quality(audio))
+    card = {"name": name, "syllables": 0, "band": 0.0, "snr": 0.0, "clipped": 0.0, "pitch": 0.0}
     if syllables:
         card["snr"], card["clipped"] = np.median(qualities, 0)[0], np.mean(qualities, 0)[1]
-        card["band"] = band(np.max(spectra, 0))
         card["pitch"] = float(np.median([syllable.pitch for syllable in syllables]))
+        # Far from it, the pitch was not heard right, and nor was what follows from it.
+        syllables = [one for one in syllables if abs(one.pitch - card["pitch"]) < 10.0]
+        card["syllables"] = len(syllables)
+        card["band"] = band(np.concatenate([syllable.shape for syllable in syllables]))
     write_whole(file, lambda partial: _save(partial, card, syllables))
 
 
@@ -161,14 +178,7 @@ def quality(audio: np.ndarray) -> tuple[float, float]:
     return float(high - low), float(np.mean(np.abs(audio) > 0.97))
 
 
-def spectrum(audio: np.ndarray) -> np.ndarray:
-    """Largest power in dB (513,) of 23 ms frames up to half of RATE."""
-    frames = np.lib.stride_tricks.sliding_window_view(audio, 1024)[::512]
-    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(1024), axis=1)))
-    return 10.0 * np.log10(power.max(0) + 1e-12)
-
-
-def band(spectrum: np.ndarray) -> float:
-    """Hz at which a power spectrum (513,) in dB ends: 60 dB below its maximum from there on."""
-    smooth = np.convolve(spectrum, np.ones(9) / 9.0, mode="same")
-    return float(np.flatnonzero(smooth > smooth.max() - 60.0).max() * RATE / 1024)
+def band(shape: np.ndarray) -> float:
+    """Hz from which on the brightest envelopes (n, k) stay 55 dB and more below their peak."""
+    bright = np.quantile(shape.astype(np.float32), 0.99, axis=0)
+    return float(POINTS[np.flatnonzero(bright > bright.max() - 55.0).max()])
