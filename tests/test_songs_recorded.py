@@ -9,7 +9,8 @@ import pytest
 import soundfile
 from singing import band_energy
 
-from common.songs.sound.recorded_voice import choose, draw_speaker, sing_recorded, speakers
+from common.songs.sound.recorded_phrase import choose
+from common.songs.sound.recorded_voice import draw_speaker, sing_recorded, speakers
 from common.songs.sound.singing import sing
 from common.songs.sound.speakers import load
 from common.songs.sound.voices import voice
