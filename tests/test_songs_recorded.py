@@ -9,8 +9,9 @@ import pytest
 import soundfile
 from singing import band_energy
 
-from common.songs.sound.recorded_phrase import choose
+from common.songs.sound.recorded_phrase import choose, read
 from common.songs.sound.recorded_voice import draw_speaker, sing_recorded, speakers
+from common.songs.sound.recordings import BANDS
 from common.songs.sound.singing import sing
 from common.songs.sound.speakers import load
 from common.songs.sound.voices import voice
@@ -168,6 +169,15 @@ def test_consonants_hiss_before_their_vowel(man):
     assert high > 30 * band_energy(bare[before], 5000, 12000, RATE)
     vowel = audio[round(0.7 * RATE) : round(1.0 * RATE)]
     assert high > 0.01 * band_energy(vowel, 50, 5000, RATE)
+
+
+def test_no_hiss_is_louder_than_its_vowel(man):
+    loud = next(syllable for syllable in load(man.path) if syllable.hiss)
+    lift = np.where(loud.voiced, 0, 20).astype(np.float16)
+    near = dataclasses.replace(loud, level=loud.level + lift, shape=loud.shape + lift[:, None])
+    frames = np.arange(loud.first, dtype=float)[~loud.voiced[: loud.first]]
+    powers = np.mean(10 ** (read(near, frames)[:, :BANDS] / 10), axis=1)
+    assert powers.max() < np.mean(10 ** (read(near, np.array([40.0]))[:, :BANDS] / 10))
 
 
 def test_vowels_are_those_that_the_notes_name(man):

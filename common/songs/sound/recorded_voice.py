@@ -18,7 +18,7 @@ from common.support.pyworld_compat import world
 
 __all__ = ["Speaker", "draw_speaker", "sing_recorded", "speakers"]
 
-LOWEST_NOISE = -45.0
+LOWEST_NOISE = -38.0
 """dB of noise in a voiced sound at 0 Hz; WORLD's -60 is cleaner than any throat."""
 
 SILENCE = 1e-12
