@@ -36,7 +36,11 @@ LAYER = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 NOTEBOOKS_ONLY = {"checks", "notebook"}
 
 # Packages that need a shim → the one module that may import them.
-SHIMS = {"nussl": "support.nussl_compat", "scaper": "support.scaper_compat"}
+SHIMS = {
+    "nussl": "support.nussl_compat",
+    "scaper": "support.scaper_compat",
+    "pyworld": "support.pyworld_compat",
+}
 
 # The chapters' order: a model may build on a file before it, never on one after it.
 MODELS = (

@@ -3,7 +3,6 @@
 from common.data.embedded import (
     SONG_SETS,
     SongSet,
-    data_home,
     embedded_songs,
     embedded_tracks,
     render_rest,
@@ -14,6 +13,7 @@ from common.data.excerpts import NO_AUGMENT, Augment, Excerpts
 from common.data.musdb_folder import VALID_EVERY, TrackOnDisk, load_tracks
 from common.data.real_music import real_excerpt
 from common.data.tracks import Track
+from common.support.files import data_home
 
 __all__ = [
     "Augment",

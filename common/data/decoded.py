@@ -23,11 +23,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from common import SOURCES
-from common.data.embedded import data_home
 from common.data.musdb_folder import Entry, is_foreign, open_database, read_track
 from common.data.tracks import Track
 from common.support.errors import UsageError
-from common.support.files import check_place, locked, write_json, write_whole
+from common.support.files import check_place, data_home, locked, write_json, write_whole
 
 INDEX = "decoded.json"
 

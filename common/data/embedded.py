@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -11,13 +10,8 @@ from pathlib import Path
 from common import SAMPLE_RATE
 from common.data.musdb_folder import VALID_EVERY, load_tracks
 from common.data.tracks import Track
+from common.support.files import data_home
 from common.support.scale import scale
-
-
-def data_home() -> Path:
-    """Where rendered songs are kept: `COMMON_DATA`, or the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "take-music-apart"
-    return Path(os.environ.get("COMMON_DATA", default))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import platform
 from dataclasses import replace
 
 from common import SAMPLE_RATE
-from common.data.embedded import data_home
 from common.data.excerpts import Augment, Excerpts
 from common.data.musdb_folder import load_tracks
 from common.data.real_music import real_excerpt
@@ -23,6 +22,7 @@ from common.recipes.recipe import BENCH_STFT
 from common.separation.separators import MaskSeparator
 from common.songs.dataset import GENERATOR_VERSION, write_set
 from common.songs.writing.score import Variety
+from common.support.files import data_home
 from common.training.config import TrainConfig
 from common.training.objectives import PhaseSensitiveObjective
 

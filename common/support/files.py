@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def data_home() -> Path:
+    """Where what the book makes is kept: `COMMON_DATA`, or the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "take-music-apart"
+    return Path(os.environ.get("COMMON_DATA", default))
+
+
 def check_place(path: Path) -> None:
     """Raise UsageError where nothing can be written to `path`: asked before long work, not after.
 
