@@ -23,6 +23,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from common import __version__
+from common.songs.sound.library import installed
 from common.songs.sound.sampler import check_soundfont
 from common.songs.track import UNFINISHED, is_whole, write_track
 from common.songs.writing.compose import compose
@@ -54,12 +55,15 @@ def write_set(
     progress: bool = True,
     soundfont: str | None = None,
     variety: Variety = Variety(),  # noqa: B008  (frozen)
+    sounds: tuple[str, ...] = (),
 ) -> Path:
     """Write, resume or extend a set of songs below `root`; tracks that are whole stay as they are.
 
     Asked for fewer songs than are there, it removes none.
     Runs in `processes` processes (default: one per core). After an interruption the songs under way
     are finished, nothing half-written remains, and the same call goes on where it stopped.
+    `sounds` names the kinds of recorded sounds ("soundfonts", "kits", "voices") that training songs
+    draw from as well, where they are installed; what was there is part of what the set is.
     ValueError for impossible numbers, or when `root` holds something else.
     """
     root = Path(root)
@@ -74,6 +78,9 @@ def write_set(
         "version": __version__,
         "generator": GENERATOR_VERSION,
     }
+    library = installed(sounds) if sounds else None
+    if library and library.names:
+        made_from["sounds"] = list(library.names)
     _claim(root, made_from)
     counts = {"train": n_train, "test": n_test}
     if _card_covers(root, counts) and not missing_tracks(root, counts, seconds, seed, variety):
@@ -85,7 +92,7 @@ def write_set(
         for split in SPLITS:
             (root / split).mkdir(exist_ok=True)
         jobs = missing_tracks(root, counts, seconds, seed, variety)
-        jobs = [(*job, sample_rate, soundfont, root) for job in jobs]
+        jobs = [(*job, sample_rate, soundfont, root, library) for job in jobs]
         processes = min(processes or _n_cores(), len(jobs))
         bar = tqdm(total=len(jobs), desc="songs", unit="song", disable=not progress or not jobs)
         with bar:
@@ -141,10 +148,9 @@ def _let_parent_decide() -> None:
 
 
 def _render_job(job: tuple) -> None:
-    folder, seed, split, seconds, variety, sample_rate, soundfont, root = job
-    write_track(
-        folder, compose(seed, split, seconds, variety), sample_rate, soundfont, workshop=root
-    )
+    folder, seed, split, seconds, variety, sample_rate, soundfont, root, library = job
+    song = compose(seed, split, seconds, variety)
+    write_track(folder, song, sample_rate, soundfont, workshop=root, library=library)
 
 
 def _n_cores() -> int:
@@ -184,14 +190,17 @@ def _claim(root: Path, made_from: dict) -> None:
             raise ValueError(f"{root} already holds other files; choose a new or empty folder")
         return
     try:
-        found = json.loads(card.read_text(encoding="utf-8"))
+        # A set without a library says nothing of sounds.
+        found = {"sounds": [], **json.loads(card.read_text(encoding="utf-8"))}
+        made_from = {"sounds": [], **made_from}
         differing = [key for key in made_from if found[key] != made_from[key]]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{card} is not the description of a set of songs") from error
     if differing:
         key = differing[0]
+        what = "choice of sounds" if key == "sounds" else key
         raise ValueError(
-            f"{root} holds a set with another {key} ({found[key]}, not {made_from[key]}); "
+            f"{root} holds a set with another {what} ({found[key]}, not {made_from[key]}); "
             "choose another folder"
         )
 
