@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from common.__main__ import main
+from common.songs import render as rendering
 from common.songs.dataset import write_set
 from common.songs.render import render
 from common.songs.sound import drumkits, library, recorded_drums, sampler
@@ -268,6 +269,15 @@ def test_a_recording_begins_and_ends_without_a_click(kit):
     assert np.abs(np.diff(audio[0])).max() < 0.1
 
 
+def test_a_recording_that_is_cut_short_fades_slowly_and_keeps_its_attack(kit):
+    soundfile.write(kit / "low.wav", np.full(12 * RATE, 0.5), RATE)
+    audio = recorded_drums.recording(drumkits.Sample(kit / "low.wav"))[0]
+    assert len(audio) == pytest.approx(recorded_drums.LONGEST * RATE, abs=RATE // 10)
+    half = audio[len(audio) // 2]
+    assert half == pytest.approx(0.5, abs=0.01)
+    assert 0 < audio[-RATE // 2] < 0.5 * half
+
+
 def test_a_silent_file_is_silence(kit):
     soundfile.write(kit / "low.wav", np.zeros(RATE), RATE)
     audio = recorded_drums.play((stroke(36),), kit, 22050)
@@ -306,6 +316,9 @@ def test_songs_draw_every_sound_and_only_training_songs_do(root):
     assert 0.3 < sum(sound in found.soundfonts for sound in drawn) / sampled < 0.7
     assert 5 <= sum("drums" in sounds for sounds in casts) <= 25
     assert casts == [cast(song, found) for song in songs]
+    # The parts of a song draw independently of each other.
+    tunes = [{p.name for p in song.parts if p.stem in ("bass", "other")} for song in songs]
+    assert sum(0 < len(t & set(c)) < len(t) for t, c in zip(tunes, casts, strict=True)) > 10
     assert not any(cast(song, None) for song in songs)
     assert not any(cast(compose(seed, "test"), found) for seed in range(30))
     assert not any(cast(compose(s, variety=Variety(timbres=False)), found) for s in range(30))
@@ -352,11 +365,15 @@ def test_drawing_from_a_library_changes_nothing_else(root):
     assert all(np.array_equal(plain[stem], wide[stem]) for stem in plain)
 
 
-def test_a_recorded_kit_changes_the_drums_alone(root):
+def test_a_recorded_kit_changes_the_drums_alone(root, monkeypatch):
     kits = Library(kits=installed().kits)
     seed, _ = training_song(kits, "drums")
     song = compose(seed, "train", 6.0)
+    drawn = []
+    draw = rendering.draw_strip
+    monkeypatch.setattr(rendering, "draw_strip", lambda *a: drawn.append(draw(*a)) or drawn[-1])
     plain, wide = render(song, 22050), render(song, 22050, library=kits)
+    assert drawn[: len(drawn) // 2] == drawn[len(drawn) // 2 :]
     for stem in plain:
         # All stems share one gain, which keeps their sum from clipping.
         alike = np.corrcoef(plain[stem].ravel(), wide[stem].ravel())[0, 1]

@@ -20,8 +20,8 @@ LONGEST = 6.0
 ATTACK, QUIET = 0.02, 1e-3
 """The shares of its peak that a sample first exceeds at its beginning and last at its end."""
 
-LEAD, FADE = 0.001, 0.01
-"""Seconds kept and faded before a sample's beginning and after its end."""
+LEAD, FADE, RINGING = 0.001, 0.01, 0.25
+"""Seconds faded before a sample's beginning and at its end; where it rings, a share of it all."""
 
 TAKES = 3
 """So many slightly differently tuned versions of a sample take turns."""
@@ -111,6 +111,8 @@ def recording(sample: Sample) -> np.ndarray:
     if not peaks.any():
         return np.zeros((1, 1), np.float32)
     lead, fade = int(LEAD * RATE), int(FADE * RATE)
+    if peaks[-fade:].max() > QUIET * peaks.max():
+        fade = max(fade, int(RINGING * len(peaks)))
     first = max(int(np.argmax(peaks > ATTACK * peaks.max())) - lead, 0)
     last = int(np.flatnonzero(peaks > QUIET * peaks.max())[-1]) + fade
     audio = np.ascontiguousarray(audio[:, first:last], np.float32)
