@@ -30,6 +30,11 @@ def parser() -> argparse.ArgumentParser:
     songs.add_argument("--seed", type=int, default=0, metavar="K", help="which songs (0)")
     songs.add_argument("--rate", type=int, default=44100, metavar="HZ", help="sample rate (44100)")
     songs.add_argument("--soundfont", metavar="SF2", help="another General MIDI soundfont")
+    songs.add_argument(
+        "--wide",
+        action="store_true",
+        help="let training songs draw from the recorded sounds that are installed as well",
+    )
     songs.set_defaults(run=write_songs)
 
     separate = commands.add_parser("separate", help="separate audio files into stems")
@@ -81,7 +86,11 @@ def parser() -> argparse.ArgumentParser:
 def write_songs(options: argparse.Namespace) -> None:
     """`python -m common songs`."""
     from common.songs.dataset import write_set
+    from common.songs.sound.library import KINDS, how_to_install, missing
 
+    sounds = KINDS if options.wide else ()
+    if packages := missing(sounds):
+        warn(f"not all recorded sounds are here; to get the rest: {how_to_install(packages)}")
     root = write_set(
         options.out,
         options.train,
@@ -90,6 +99,7 @@ def write_songs(options: argparse.Namespace) -> None:
         options.seed,
         options.rate,
         soundfont=options.soundfont,
+        sounds=sounds,
     )
     print(f"{options.train} training and {options.test} test songs are in {root}")
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zlib import crc32
 
 from common import SAMPLE_RATE
 from common.data.musdb_folder import VALID_EVERY, load_tracks
@@ -59,10 +60,14 @@ def songs_here() -> SongSet:
 def songs_folder(songs: SongSet) -> Path:
     """The folder of a set of embedded songs, whether or not it has been rendered."""
     from common.songs.dataset import GENERATOR_VERSION
+    from common.songs.sound.library import installed
 
     name = f"songs-v{GENERATOR_VERSION}-{songs.seconds:g}s-seed{songs.seed}-{songs.sample_rate}hz"
     name += f"-{songs.n_valid}valid" if songs.n_valid else ""
     name = "-".join((name, *songs.sounds))
+    if songs.sounds:  # other recorded sounds that are installed, another folder
+        names = " ".join(installed(songs.sounds).names)
+        name += f"-{crc32(names.encode()):08x}"
     return data_home() / name
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from common import __version__
+from common.songs.sound.library import installed
 from common.songs.sound.sampler import check_soundfont
 from common.songs.track import UNFINISHED, is_whole, write_track
 from common.songs.writing.compose import compose
@@ -68,7 +69,8 @@ def write_set(
 
     Asked for fewer songs than are there, it removes none. A set with validation songs trains
     without their sounds; `held_out` says so where none of them are asked for. `sounds` names the
-    recorded sounds that training songs draw from.
+    kinds of recorded sounds ("soundfonts", "kits", "voices") that training songs also draw from
+    where they are installed; which of them were there is part of what the set is.
     Runs in `processes` processes (default: one per core). After an interruption the songs under way
     are finished, nothing half-written remains, and the same call goes on where it stopped.
     UsageError for impossible numbers, or when `root` holds something else.
@@ -87,7 +89,8 @@ def write_set(
         "version": __version__,
         "generator": GENERATOR_VERSION,
     }
-    given = {"held_out": held_out, "sounds": list(sounds)}
+    library = installed(sounds) if sounds else None
+    given = {"held_out": held_out, "sounds": list(library.names) if library else []}
     made_from |= {key: fact for key, fact in given.items() if fact != OPTIONAL[key]}
     _claim(root, made_from)
     wanted = counts, seconds, seed, variety, held_out
@@ -99,7 +102,8 @@ def write_set(
             shutil.rmtree(leftover)
         for split in counts:
             (root / split).mkdir(exist_ok=True)
-        jobs = [(*job, sample_rate, soundfont, root) for job in missing_tracks(root, *wanted)]
+        jobs = missing_tracks(root, *wanted)
+        jobs = [(*job, sample_rate, soundfont, root, library) for job in jobs]
         processes = min(processes or n_cores(), len(jobs))
         bar = tqdm(total=len(jobs), desc="songs", unit="song", disable=not progress or not jobs)
         with bar:
@@ -156,8 +160,9 @@ def _let_parent_decide() -> None:
 
 
 def _render_job(job: tuple) -> None:
-    folder, arguments, sample_rate, soundfont, root = job
-    write_track(folder, compose(*arguments), sample_rate, soundfont, workshop=root)
+    folder, arguments, sample_rate, soundfont, root, library = job
+    song = compose(*arguments)
+    write_track(folder, song, sample_rate, soundfont, workshop=root, library=library)
 
 
 def _check(
@@ -202,8 +207,9 @@ def _claim(root: Path, made_from: dict) -> None:
         raise UsageError(f"{card} is not the description of a set of songs") from error
     if differing:
         key = differing[0]
+        what = "choice of sounds" if key == "sounds" else key
         raise UsageError(
-            f"{root} holds a set with another {key} ({found[key]}, not {made_from[key]}); "
+            f"{root} holds a set with another {what} ({found[key]}, not {made_from[key]}); "
             "choose another folder"
         )
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import soxr
 
 from common.songs.mixing import mixdown
 from common.songs.mixing.mix_settings import draw_mix_settings, draw_strip
-from common.songs.sound import drumsynth, sampler
+from common.songs.sound import drumsynth, recorded_drums, sampler
+from common.songs.sound.casting import cast
+from common.songs.sound.library import Library
 from common.songs.sound.singing import sing
 from common.songs.sound.voices import voice
 from common.songs.writing.score import Part, Song
@@ -19,22 +23,27 @@ FADE = 0.02
 
 
 def render(
-    song: Song, sample_rate: int = 44100, soundfont: str | None = None
+    song: Song,
+    sample_rate: int = 44100,
+    soundfont: str | None = None,
+    library: Library | None = None,
 ) -> dict[str, np.ndarray]:
     """Render a song's four stems; their sum is the mixture.
 
     → {stem: (2, t) float32} with t = round(song.duration * sample_rate). Neither a stem nor the sum
-    exceeds 0.95. The same song gives the same samples. `soundfont` names another .sf2 file.
+    exceeds 0.95. The same song gives the same samples. `soundfont` names another .sf2 file;
+    from a library some parts of a training song draw recorded sounds instead (`casting.cast`).
     """
     n_samples = round(song.duration * RATE)
     seed = [song.seed, int(song.split == "test")]
     settings = draw_mix_settings(song, np.random.default_rng([*seed, 1]))
+    sounds = cast(song, library)
     stems = {}
     for s, stem in enumerate(STEMS):
         parts = []
         for p, part in enumerate(part for part in song.parts if part.stem == stem and part.notes):
             rng = np.random.default_rng([*seed, 2 + s, p])
-            audio = play_part(part, n_samples, rng, soundfont)
+            audio = play_part(part, n_samples, rng, soundfont, sounds.get(part.name))
             strip = draw_strip(part, p, song, rng)
             if np.abs(audio).max() > 1e-6:
                 parts.append((mixdown.run_strip(audio, strip), strip))
@@ -51,15 +60,28 @@ def render(
 
 
 def play_part(
-    part: Part, n_samples: int, rng: np.random.Generator, soundfont: str | None = None
+    part: Part,
+    n_samples: int,
+    rng: np.random.Generator,
+    soundfont: str | None = None,
+    sound: Path | None = None,
 ) -> np.ndarray:
-    """Play one part dry: → (c, t) float32 at 44.1 kHz, c is 1 for voices and 2 for the rest."""
+    """Play one part dry: → (c, t) float32 at 44.1 kHz, c is 1 for voices and 2 for the rest.
+
+    `sound` is a drum kit or a soundfont of a library, in place of the part's usual one.
+    """
     if part.instrument == "voice":
         sung = sing(part.notes, voice(part.program), n_samples / RATE, RATE, rng)
         return np.pad(sung[:n_samples], (0, max(0, n_samples - len(sung))))[None]
+    drums = part.stem == "drums"
+    # What the usual sound draws is drawn for a recorded one too, so that the mix stays the same.
+    seed = int(rng.integers(2**31)) if part.instrument == "drum synth" else 0
+    if drums and sound:
+        own = int(rng.spawn(1)[0].integers(2**31))
+        return recorded_drums.play(part.notes, sound, n_samples, own)
     if part.instrument == "drum synth":
-        return drumsynth.play(part.notes, part.program, n_samples, int(rng.integers(2**31)))
-    return sampler.play(part.notes, part.program, n_samples, soundfont, part.stem == "drums")
+        return drumsynth.play(part.notes, part.program, n_samples, seed)
+    return sampler.play(part.notes, part.program, n_samples, sound or soundfont, drums)
 
 
 def _resample(audio: np.ndarray, sample_rate: int, length: int) -> np.ndarray:

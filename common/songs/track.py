@@ -11,6 +11,8 @@ import numpy as np
 import soundfile
 
 from common.songs.render import STEMS, render
+from common.songs.sound.casting import cast
+from common.songs.sound.library import Library, sound_name
 from common.songs.writing.compose import song_json, to_midi
 from common.songs.writing.score import Song
 
@@ -37,12 +39,13 @@ def write_track(
     sample_rate: int = 44100,
     soundfont: str | None = None,
     workshop: str | Path | None = None,
+    library: Library | None = None,
 ) -> Path:
     """Render a song into `folder`: five wav files, notes.mid and song.json; all or nothing.
 
     The files are written to a temporary folder below `workshop` (default: beside `folder`), which
     is then renamed. A folder that already holds the whole track is left as it is. The mixture is
-    the exact sum of the stems, sample by sample.
+    the exact sum of the stems, sample by sample. song.json names the sounds from a library.
     """
     folder = Path(folder)
     if is_whole(folder):
@@ -50,10 +53,13 @@ def write_track(
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=workshop or folder.parent))
     try:
-        for name, audio in quantise(render(song, sample_rate, soundfont)).items():
+        for name, audio in quantise(render(song, sample_rate, soundfont, library)).items():
             soundfile.write(unfinished / f"{name}.wav", audio, sample_rate, subtype="PCM_16")
         to_midi(song).write(str(unfinished / "notes.mid"))
-        text = json.dumps(song_json(song), indent=1, ensure_ascii=False)
+        about = song_json(song)
+        if sounds := cast(song, library):
+            about["sounds"] = {part: sound_name(sound) for part, sound in sounds.items()}
+        text = json.dumps(about, indent=1, ensure_ascii=False)
         (unfinished / "song.json").write_text(text, encoding="utf-8")
         unfinished.chmod(0o755)
         unfinished.rename(folder)

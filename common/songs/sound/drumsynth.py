@@ -92,7 +92,7 @@ def play(notes: tuple[Note, ...], number: int, n_samples: int, seed: int = 0) ->
             )
         sound = hits[pitch, layer, take] * (velocity / 127) ** 1.4
         if pitch == 46:
-            sound = _choke(sound, start, starts[i + 1 :])
+            sound = choke(sound, start, starts[i + 1 :])
         first = int(start * RATE)
         length = min(len(sound), n_samples - first)
         if length > 0:
@@ -104,12 +104,16 @@ def play(notes: tuple[Note, ...], number: int, n_samples: int, seed: int = 0) ->
     return signal.sosfilt(_low(kit.cutoff), audio).astype(np.float32)
 
 
-def _choke(sound: np.ndarray, start: float, later: list[tuple[float, int, int]]) -> np.ndarray:
-    """An open hat ends where the pedal or a closed hat comes next."""
+def choke(sound: np.ndarray, start: float, later: list[tuple[float, int, int]]) -> np.ndarray:
+    """An open hat (…, t) ends where the pedal or a closed hat comes next.
+
+    `later` holds the strokes that follow, as (start in seconds, pitch, velocity).
+    """
     gap = next((s - start for s, pitch, _ in later if pitch in (42, 44) and s > start), None)
-    if gap is None or gap * RATE >= len(sound):
+    if gap is None or gap * RATE >= sound.shape[-1]:
         return sound
-    return sound[: int(gap * RATE) + 220] * _fade(min(len(sound), int(gap * RATE) + 220), 220)
+    length = min(sound.shape[-1], int(gap * RATE) + 220)
+    return sound[..., :length] * _fade(length, 220)
 
 
 def _fade(length: int, tail: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ctypes import c_int, c_void_p
 from functools import lru_cache
 from pathlib import Path
+from struct import iter_unpack
 
 import fluidsynth
 import numpy as np
@@ -56,12 +57,31 @@ def check_soundfont(soundfont: str | None) -> str:
 
 def _open(soundfont: str) -> tuple[fluidsynth.Synth, int]:
     settings = {"synth.reverb.active": 0, "synth.chorus.active": 0, "synth.polyphony": 96}
+    if soundfont != default_soundfont():
+        # Others have hundreds of megabytes: only what a program needs is read.
+        settings["synth.dynamic-sample-loading"] = 1
     synth = fluidsynth.Synth(gain=0.5, samplerate=float(RATE), channels=16, **settings)
     font = synth.sfload(soundfont)
     if font < 0:
         synth.delete()
         raise UsageError(f"{soundfont} is not a soundfont (.sf2) that FluidSynth can read")
     return synth, font
+
+
+@lru_cache(maxsize=64)
+def programs(soundfont: str) -> frozenset[int]:
+    """The General MIDI programs that a soundfont holds in its first bank."""
+    with open(soundfont, "rb") as file:
+        file.seek(12)
+        while len(header := file.read(8)) == 8:
+            size = int.from_bytes(header[4:], "little")
+            if header[:4] == b"phdr":
+                *presets, _ = iter_unpack("<20s2H14x", file.read(size))
+                return frozenset(program for _, program, bank in presets if bank == 0)
+            inside = header[:4] == b"LIST" and file.read(4) == b"pdta"
+            if not inside:
+                file.seek(size + size % 2 - 4 * (header[:4] == b"LIST"), 1)
+    return frozenset()
 
 
 @lru_cache(maxsize=1)
@@ -82,7 +102,8 @@ def play(
     → (2, t) float32 at 44.1 kHz. A program that the soundfont lacks falls back to program 0.
     """
     path = str(soundfont or default_soundfont())
-    _keep(path)
+    if path == default_soundfont():
+        _keep(path)
     # A fresh synth per part: a used one keeps traces (voice order, filters) even after a reset,
     # and the same part would not give the same samples twice.
     synth, font = _open(path)

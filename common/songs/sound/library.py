@@ -1,0 +1,104 @@
+"""Recorded sounds that a system may have: soundfonts, drum kits and people who speak syllables.
+
+They come from Debian's packages, and nobody needs them: without them a song plays on the one
+soundfont and the synthesised drums and voices that every installation has.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.songs.sound.drumkits import LEFT_OUT
+
+KINDS = ("soundfonts", "kits", "voices")
+
+# kind: package: where its sounds lie below the root. csound-soundfont is not among them: 50 of the
+# 65 programs that training songs use are the default soundfont's own recordings.
+PACKAGES: dict[str, dict[str, str]] = {
+    "soundfonts": {
+        "fluid-soundfont-gm": "usr/share/sounds/sf2/FluidR3_GM.sf2",
+        "musescore-general-soundfont": "usr/share/sounds/sf3/MuseScore_General*.sf3",
+    },
+    "kits": {
+        "avldrums.lv2-soundfont": "usr/share/sounds/sf2/*_4_LV2.sf2",
+        "hydrogen-drumkits": "usr/share/hydrogen/data/drumkits/*/drumkit.xml",
+    },
+    "voices": {
+        "klettres-data": "usr/share/klettres/*/alpha/",
+        "ktuberling-data": "usr/share/ktuberling/sounds/*/",
+    },
+}
+
+
+def sounds_root() -> Path:
+    """Below which folder packages are looked for: `COMMON_SOUNDS`, or the system's root."""
+    return Path(os.environ.get("COMMON_SOUNDS", "/"))
+
+
+@dataclass(frozen=True)
+class Library:
+    """Recorded sounds: soundfonts, drum kits (a folder or a soundfont each), speakers' folders."""
+
+    soundfonts: tuple[Path, ...] = ()
+    kits: tuple[Path, ...] = ()
+    voices: tuple[Path, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What set.json and model cards call these sounds."""
+        return tuple(map(sound_name, (*self.soundfonts, *self.kits, *self.voices)))
+
+
+def sound_name(path: Path) -> str:
+    """How a sound is called: its file or folder, a speaker with the collection before."""
+    if path.is_file() or (path / "drumkit.xml").exists():
+        return path.name
+    collection = path.parent.parent if path.parent.name == "sounds" else path.parent
+    return f"{collection.name}/{path.name}"
+
+
+def installed(kinds: Iterable[str] = KINDS) -> Library:
+    """What of these kinds is there. ValueError for a kind that is not one of KINDS."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for kind in _checked(kinds):
+        paths = [path for package in PACKAGES[kind] for path in _files(kind, package)]
+        found[kind] = tuple(_sound(kind, path) for path in paths)
+    found["kits"] = tuple(kit for kit in found.get("kits", ()) if kit.name not in LEFT_OUT)
+    # Dialects after an @ are the same speaker's same words.
+    found["voices"] = tuple(voice for voice in found.get("voices", ()) if "@" not in voice.name)
+    return Library(**found)
+
+
+def missing(kinds: Iterable[str] = KINDS) -> list[str]:
+    """The Debian packages of these kinds that are not installed."""
+    return [
+        package
+        for kind in _checked(kinds)
+        for package in PACKAGES[kind]
+        if not _files(kind, package)
+    ]
+
+
+def how_to_install(packages: list[str]) -> str:
+    """One line that says how to get packages."""
+    return f"apt install {' '.join(packages)}"
+
+
+def _files(kind: str, package: str) -> list[Path]:
+    return sorted(sounds_root().glob(PACKAGES[kind][package]))
+
+
+def _sound(kind: str, path: Path) -> Path:
+    """The path by which a sound is known: a kit's and a speaker's is its folder."""
+    return path.parent if path.name in ("drumkit.xml", "alpha") else path
+
+
+def _checked(kinds: Iterable[str]) -> tuple[str, ...]:
+    kinds = tuple(kinds)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"unknown kind of sounds {kind!r}; there are {', '.join(KINDS)}")
+    return kinds
