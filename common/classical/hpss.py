@@ -20,12 +20,13 @@ def smooth_along(magnitude: Tensor, width: int, axis: int) -> Tensor:
     magnitude: any shape → the same; axis -1 is time, axis -2 frequency. Beyond
     the ends the magnitude is mirrored.
     """
-    size, beyond = [1] * magnitude.ndim, [(0, 0)] * magnitude.ndim
-    size[axis], beyond[axis] = width, (width // 2, width // 2)
-    # SciPy's own mirroring fails on an axis much shorter than the filter.
-    padded = np.pad(magnitude.numpy(), beyond, mode="symmetric")
-    smooth = torch.from_numpy(ndimage.median_filter(padded, size=size))
-    return smooth.narrow(axis, width // 2, magnitude.shape[axis])
+    rows, beyond = magnitude.movedim(axis, -1).numpy(), width // 2
+    margins = [(0, 0)] * (rows.ndim - 1) + [(beyond, beyond)]
+    padded = np.pad(rows, margins, mode="symmetric")
+    # All rows as one: in one dimension SciPy's filter is ten times as fast.
+    line = ndimage.median_filter(padded.ravel(), size=width)
+    smooth = line.reshape(padded.shape)[..., beyond : beyond + rows.shape[-1]]
+    return torch.from_numpy(smooth).movedim(-1, axis).contiguous()
 
 
 def harmonic_percussive_masks(
