@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from common.songs.render import render
 from common.songs.sound import drumkits, library, recorded_drums, sampler
 from common.songs.sound.casting import cast
 from common.songs.sound.library import Library, installed, missing
+from common.songs.sound.singing import sing
+from common.songs.sound.voices import voice
 from common.songs.track import write_track
 from common.songs.writing.compose import compose
-from common.songs.writing.score import Note, Variety
+from common.songs.writing.score import Note, Syllable, Variety
 
 RATE = 44100
 DRUM = (
@@ -118,6 +121,16 @@ def test_what_is_installed_is_found_and_the_rest_named(root):
     for ask in (installed, missing):
         with pytest.raises(ValueError, match="unknown kind of sounds 'drums'"):
             ask(["drums"])
+
+
+def test_voices_are_left_out_where_nothing_can_make_them_sing(root, monkeypatch):
+    monkeypatch.setattr(library, "has_world", lambda: False)
+    assert installed().names == ("FluidR3_GM.sf2", "Tiny")
+    assert missing(["voices"]) == ["ktuberling-data", "pyworld"]
+    assert missing(["kits"]) == ["avldrums.lv2-soundfont"]
+    told = library.how_to_install(missing(["voices"]))
+    assert told == "apt install ktuberling-data && pip install pyworld"
+    assert library.how_to_install(["pyworld"]) == "pip install pyworld"
 
 
 def test_kits_that_are_left_out_and_other_dialects_are_not_listed(root, monkeypatch):
@@ -379,6 +392,56 @@ def test_a_recorded_kit_changes_the_drums_alone(root, monkeypatch):
         alike = np.corrcoef(plain[stem].ravel(), wide[stem].ravel())[0, 1]
         assert (alike > 0.9999) == (stem != "drums"), stem
     assert level(wide["drums"]) == pytest.approx(level(plain["drums"]), rel=1.0)
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory) -> Library:
+    """Two speakers, taught by the synthetic singer."""
+    home = tmp_path_factory.mktemp("people")
+    for name, number, pitch in (("man", 0, 45.0), ("woman", 1, 55.0)):
+        (home / name).mkdir()
+        for index, (vowel, consonant) in enumerate(product("aiue", ("s", "m", ""))):
+            note = Syllable(0.2, 0.6, pitch, 90, vowel, consonant)
+            audio = sing([note], voice(number), 0.8, RATE, np.random.default_rng(index))
+            audio += 1e-4 * np.random.default_rng(index).standard_normal(len(audio))
+            soundfile.write(home / name / f"{consonant}{vowel}.wav", audio, RATE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COMMON_DATA", str(home / "data"))
+        yield Library(voices=(home / "man", home / "woman"))
+
+
+def test_half_of_the_songs_are_sung_by_one_recorded_speaker(people):
+    songs = [compose(seed) for seed in range(40)]
+    sung = [{p.name for p in song.parts if p.instrument == "voice"} for song in songs]
+    casts = [cast(song, people) for song in songs]
+    assert all(set(c) in (set(), names) for c, names in zip(casts, sung, strict=True))
+    assert 10 <= sum(map(bool, casts)) <= 30
+    assert all(len(set(c.values())) == 1 for c in casts if c)
+    heard = {speaker.name for c in casts for speaker in c.values()}
+    assert len(heard) == 2
+    assert casts == [cast(song, people) for song in songs]
+    assert not any(cast(compose(seed, "test"), people) for seed in range(20))
+    assert not any(cast(compose(s, variety=Variety(voices=False)), people) for s in range(20))
+    assert any(cast(compose(s, variety=Variety(timbres=False)), people) for s in range(20))
+
+
+def test_nobody_sings_where_no_recordings_are_good_enough(root):
+    found = Library(voices=installed().voices)
+    assert found.voices and not any(cast(compose(seed), found) for seed in range(20))
+
+
+def test_a_recorded_speaker_changes_the_vocals_alone(people, tmp_path):
+    seed, sounds = training_song(people, "vocals")
+    song = compose(seed, "train", 6.0)
+    plain, wide = render(song, 22050), render(song, 22050, library=people)
+    for stem in plain:
+        if plain[stem].any():
+            alike = np.corrcoef(plain[stem].ravel(), wide[stem].ravel())[0, 1]
+            assert (alike > 0.9999) == (stem != "vocals"), stem
+    assert level(wide["vocals"]) > 0.01
+    folder = write_track(tmp_path / "wide", song, 22050, library=people)
+    told = json.loads((folder / "song.json").read_text())["sounds"]
+    assert told == {part: speaker.name for part, speaker in sounds.items()}
 
 
 def test_test_songs_never_draw_from_a_library(root):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import soxr
 
 from common.songs.mixing import mixdown
 from common.songs.mixing.mix_settings import draw_mix_settings, draw_strip
 from common.songs.sound import drumsynth, recorded_drums, sampler
-from common.songs.sound.casting import cast
+from common.songs.sound.casting import Sound, cast
 from common.songs.sound.library import Library
+from common.songs.sound.recorded_voice import sing_recorded
 from common.songs.sound.singing import sing
 from common.songs.sound.voices import voice
 from common.songs.writing.score import Part, Song
@@ -64,14 +63,15 @@ def play_part(
     n_samples: int,
     rng: np.random.Generator,
     soundfont: str | None = None,
-    sound: Path | None = None,
+    sound: Sound | None = None,
 ) -> np.ndarray:
     """Play one part dry: → (c, t) float32 at 44.1 kHz, c is 1 for voices and 2 for the rest.
 
-    `sound` is a drum kit or a soundfont of a library, in place of the part's usual one.
+    `sound` is a recorded one in place of the part's usual one: a soundfont, a kit, a speaker.
     """
     if part.instrument == "voice":
-        sung = sing(part.notes, voice(part.program), n_samples / RATE, RATE, rng)
+        singer, sings = (sound, sing_recorded) if sound else (voice(part.program), sing)
+        sung = sings(part.notes, singer, n_samples / RATE, RATE, rng)
         return np.pad(sung[:n_samples], (0, max(0, n_samples - len(sung))))[None]
     drums = part.stem == "drums"
     # What the usual sound draws is drawn for a recorded one too, so that the mix stays the same.

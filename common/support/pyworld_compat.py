@@ -12,6 +12,11 @@ from types import ModuleType
 from common.support.errors import UsageError
 
 
+def has_world() -> bool:
+    """Whether pyworld is installed."""
+    return find_spec("pyworld") is not None
+
+
 def world() -> ModuleType:
     """The vocoder's functions: dio, stonemask, cheaptrick, d4c, synthesize.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.songs.sound.drumkits import LEFT_OUT
+from common.support.pyworld_compat import has_world
 
 KINDS = ("soundfonts", "kits", "voices")
 
@@ -61,30 +62,36 @@ def sound_name(path: Path) -> str:
 
 
 def installed(kinds: Iterable[str] = KINDS) -> Library:
-    """What of these kinds is there. ValueError for a kind that is not one of KINDS."""
+    """What of these kinds is there; no voices where nothing can make them sing.
+
+    ValueError for a kind that is not one of KINDS.
+    """
     found: dict[str, tuple[Path, ...]] = {}
     for kind in _checked(kinds):
         paths = [path for package in PACKAGES[kind] for path in _files(kind, package)]
         found[kind] = tuple(_sound(kind, path) for path in paths)
     found["kits"] = tuple(kit for kit in found.get("kits", ()) if kit.name not in LEFT_OUT)
     # Dialects after an @ are the same speaker's same words.
-    found["voices"] = tuple(voice for voice in found.get("voices", ()) if "@" not in voice.name)
+    voices = found.get("voices", ()) if has_world() else ()
+    found["voices"] = tuple(voice for voice in voices if "@" not in voice.name)
     return Library(**found)
 
 
 def missing(kinds: Iterable[str] = KINDS) -> list[str]:
-    """The Debian packages of these kinds that are not installed."""
-    return [
-        package
-        for kind in _checked(kinds)
-        for package in PACKAGES[kind]
-        if not _files(kind, package)
+    """The Debian packages of these kinds that are not installed, and pyworld, which voices need."""
+    kinds = _checked(kinds)
+    packages = [
+        package for kind in kinds for package in PACKAGES[kind] if not _files(kind, package)
     ]
+    return packages + (["pyworld"] if "voices" in kinds and not has_world() else [])
 
 
 def how_to_install(packages: list[str]) -> str:
-    """One line that says how to get packages."""
-    return f"apt install {' '.join(packages)}"
+    """One line that says how to get what `missing` names."""
+    debian = [package for package in packages if package != "pyworld"]
+    steps = [f"apt install {' '.join(debian)}"] if debian else []
+    steps += ["pip install pyworld"] if "pyworld" in packages else []
+    return " && ".join(steps)
 
 
 def _files(kind: str, package: str) -> list[Path]:
