@@ -37,7 +37,7 @@ def test_shares_and_gaps_are_ratios_of_levels():
 
 
 def test_rows_of_older_weights_stay_beside_the_new_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr(generalisation, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr("common.recipes.checkpoints.CHECKPOINTS", tmp_path)
     rows = []
     for weights in (b"old", b"new"):
         (tmp_path / "net.safetensors").write_bytes(weights)

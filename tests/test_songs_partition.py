@@ -205,8 +205,6 @@ def test_set_json_says_what_is_held_out_and_sets_do_not_mix(root, tmp_path):
     with pytest.raises(ValueError, match="another held_out"):
         write_set(root, **whole, progress=False)
     assert write_set(root, **whole, held_out=True, progress=False) == root
-    with pytest.raises(ValueError, match="another sounds"):
-        write_set(root, **TINY, sounds=("kits",), progress=False)
     plain = write_set(tmp_path, **{**whole, "n_train": 0}, progress=False)
     card = json.loads((plain / "set.json").read_text(encoding="utf-8"))
     assert not {"held_out", "n_valid", "sounds"} & card.keys()
@@ -215,10 +213,15 @@ def test_set_json_says_what_is_held_out_and_sets_do_not_mix(root, tmp_path):
         write_set(plain, **TINY, progress=False)
 
 
-def test_a_sets_folder_names_what_is_not_usual():
+def test_a_sets_folder_names_what_is_not_usual(tmp_path, monkeypatch):
     assert songs_folder(SONG_SETS["live"]).name == "songs-v1-24s-seed0-22050hz"
+    monkeypatch.setenv("COMMON_SOUNDS", str(tmp_path))
     wide = songs_folder(SONG_SETS["wide"]).name
-    assert wide == "songs-v1-24s-seed4-22050hz-40valid-soundfonts-kits-voices"
+    assert wide.startswith("songs-v1-24s-seed4-22050hz-40valid-soundfonts-kits-voices-")
+    font = tmp_path / "usr/share/sounds/sf2/FluidR3_GM.sf2"
+    font.parent.mkdir(parents=True)
+    font.touch()
+    assert songs_folder(SONG_SETS["wide"]).name != wide, "what is installed later is another set"
 
 
 def test_asking_for_one_split_renders_no_other(tmp_path, monkeypatch):

@@ -77,8 +77,8 @@ def run_facts(name: str, scale: str, data: Path | None) -> dict[str, object]:
     facts = description(name, scale) | {
         "objective": made.objective,
         "seconds": made.seconds,
-        "config": asdict(made.config),
-        "augment": asdict(made.augment),
+        "config": made.config.facts(),
+        "augment": made.augment.facts(),
         "n_channels": made.n_channels,
         "sample_rate": made.sample_rate,
         "precision": made.precision,

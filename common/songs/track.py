@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from common.songs.render import STEMS, render
-from common.songs.sound.casting import cast, named
+from common.songs.sound.casting import cast, sound_names
 from common.songs.sound.library import Library
 from common.songs.writing.compose import song_json, to_midi
 from common.songs.writing.score import Song
@@ -58,7 +58,7 @@ def write_track(
         to_midi(song).write(str(unfinished / "notes.mid"))
         about = song_json(song)
         if sounds := cast(song, library):
-            about["sounds"] = named(sounds)
+            about["sounds"] = sound_names(sounds)
         text = json.dumps(about, indent=1, ensure_ascii=False)
         (unfinished / "song.json").write_text(text, encoding="utf-8")
         unfinished.chmod(0o755)

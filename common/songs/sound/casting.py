@@ -38,7 +38,7 @@ def cast(song: Song, library: Library | None) -> dict[str, Sound]:
     return {name: sound for name, sound in chosen.items() if sound}
 
 
-def named(sounds: dict[str, Sound]) -> dict[str, str]:
+def sound_names(sounds: dict[str, Sound]) -> dict[str, str]:
     """A cast as song.json tells it."""
     return {
         part: sound.name if isinstance(sound, Speaker) else sound_name(sound)
