@@ -41,7 +41,7 @@ class Blend(nn.Module):
         self.segment = min(part.segment for part in separators)
 
     def listen(self, segments: Iterable[Tensor]) -> Blend:
-        """The same with parts that have heard the recording, where they want to.
+        """The same with parts that have heard the recording, if they have a method `listen`.
 
         segments: (b, c, t), gone through once for each such part.
         """
