@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from soundfont_samples import recordings
 
 from common.songs.random_streams import stream
-from common.songs.sound.instruments import SPLITS
+from common.songs.sound.instruments import FAMILIES, SPLITS, programs
+from common.songs.sound.sampler import DRUM_BANK, default_soundfont
 from common.songs.writing import lyrics
 from common.songs.writing.compose import compose, song_json, to_midi
 from common.songs.writing.grooves import DRUMS, PERCUSSION
@@ -44,6 +47,22 @@ def test_tables_are_sound():
     for text in ("VIII", "Iwrong", "x"):
         with pytest.raises(ValueError, match="numeral|quality"):
             numeral(text)
+
+
+def test_which_sounds_of_the_test_are_recordings_that_training_programs_play():
+    """What instruments.py and chapter 8 say of them."""
+    found = recordings(Path(default_soundfont()))
+
+    def played(family: str, split: str) -> set[int]:
+        bank = DRUM_BANK if "kit" in family else 0
+        return set().union(*(found[bank, program] for program in programs(family, split)))
+
+    families = [name for name in FAMILIES if name not in ("voice", "drum synth")]
+    training = set().union(*(played(family, "train") for family in families))
+    shared = {name for name in families if played(name, "test") <= training}
+    assert {"acoustic kit", "soft kit", "strings", "brass"} <= shared
+    own = {name for name in families if not played(name, "test") & training}
+    assert {"electric bass", "acoustic guitar", "reeds", "pipes", "plucked"} <= own
 
 
 def test_voices_lead_smoothly():

@@ -2,6 +2,8 @@
 
 Training and test songs share no program, kit, drum preset or voice; in a set with validation songs
 the three splits share none. The tables below are the one place that says so.
+Several programs of a soundfont may use one recording, through other envelopes and filters: every
+recording of the test's sampled acoustic kits, strings and brass is played by training programs too.
 """
 
 from __future__ import annotations
