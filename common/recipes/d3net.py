@@ -45,7 +45,7 @@ D3NET: dict[str, Recipe] = family(
         },
         "live": {
             **_in_pieces(1.0),
-            "config": {"steps": 100, "learning_rate": 5e-3},
+            "config": {"steps": 85, "learning_rate": 5e-3},
             "bands": (
                 BandSize(256, 8, (8, 12, 16, 12, 8), (3, 3, 4, 3, 3), (1, 1, 2, 1, 1)),
                 BandSize(768, 8, (4, 4, 4), (1, 1, 1), (1, 1, 1)),

@@ -37,7 +37,7 @@ SPLEETER: dict[str, Recipe] = family(
         "live": {
             **_SENSITIVE,
             "seconds": 1.45,
-            "config": {"steps": 100, "batch_size": 2, "validate_every": 50},
+            "config": {"steps": 85, "batch_size": 2, "validate_every": 50},
             "channels": (6, 12, 16, 24, 32),
             "dropout": 0.0,
         },

@@ -29,7 +29,7 @@ UNET: dict[str, Recipe] = family(
         "live": {
             **_SENSITIVE,
             "seconds": 0.7,
-            "config": {"steps": 260},
+            "config": {"steps": 200},
             "channels": (8, 16, 32, 64, 64),
             "dropout": 0.0,
         },
