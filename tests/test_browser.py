@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -112,12 +111,10 @@ def test_every_page_of_the_built_book_works_in_a_browser(scripts: Path, book: Pa
         for page in book.rglob("*.html")
         if not page.relative_to(book).parts[0].startswith("_")
     )
-    with ThreadPoolExecutor(2) as pool:  # one browser for every second page, to save time
-        found = [*pool.map(lambda first: check(scripts, book, pages[first::2]), (0, 1))]
-    failures = [failure for _, some in found for failure in some]
+    counts, failures = check(scripts, book, pages)
     assert not failures, f"{len(failures)} findings:\n" + "\n".join(failures)
-    assert sum(counts["pages"] for counts, _ in found) == len(pages)
-    assert sum(counts["players"] for counts, _ in found) > 0, "no page of the book has a player"
+    assert counts["pages"] == len(pages)
+    assert counts["players"] > 0, "no page of the book has a player"
 
 
 def test_no_words_of_a_diagram_collide(scripts: Path) -> None:
