@@ -61,6 +61,6 @@ CHIMERA: dict[str, Recipe] = family(
         "separator": mask_branch,
         "finish": store_chimera_centroids,
     },
-    _OWN | {"live": {"config": {"steps": 150}, **_OWN["live"]}},
+    _OWN | {"live": {"config": {"steps": 120}, **_OWN["live"]}},
 )
 """Scale → recipe."""

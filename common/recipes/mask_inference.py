@@ -12,7 +12,7 @@ MASK_INFERENCE: dict[str, Recipe] = family(
     {"net": MaskInference},
     {
         "smoke": {"hidden_size": 8},
-        "live": {"config": {"steps": 350}, "hidden_size": 32, "n_layers": 1},
+        "live": {"config": {"steps": 280}, "hidden_size": 32, "n_layers": 1},
         "live-gpu": {"hidden_size": 300, "n_layers": 4},
         "zoo": {
             "config": {"steps": 16_000},

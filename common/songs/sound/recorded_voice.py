@@ -10,10 +10,11 @@ import soxr
 from common.songs.sound.gestures import ease, loudness, sing_pitch
 from common.songs.sound.recorded_phrase import Track, join, plan
 from common.songs.sound.recordings import APERIODIC, BANDS, FRAME, N_FFT, POINTS, RATE
+from common.songs.sound.singing import finished
 from common.songs.sound.speakers import Speaker, draw_speaker, load, speakers
-from common.songs.sound.syllables import Sung, phrases
+from common.songs.sound.syllables import Sung, heard_within, phrases
 from common.songs.sound.voices import Voice, voice
-from common.songs.writing.score import CONSONANTS, VOWELS, Syllable
+from common.songs.writing.score import Syllable
 from common.support.pyworld_compat import world
 
 __all__ = ["Speaker", "draw_speaker", "sing_recorded", "speakers"]
@@ -40,12 +41,7 @@ def sing_recorded(
     samples. Raises ValueError for a negative duration, or a vowel or consonant that no singer
     knows; UsageError where WORLD is not installed.
     """
-    if n_seconds < 0:
-        raise ValueError(f"a song lasts 0 s or more, not {n_seconds}")
-    for note in notes:
-        if note.vowel not in VOWELS or note.consonant not in CONSONANTS:
-            raise ValueError(f"no singer knows the syllable {note.consonant!r} + {note.vowel!r}")
-    heard = [note for note in notes if 0 <= note.start < n_seconds and note.end > note.start]
+    heard = heard_within(notes, n_seconds)
     # How this person sings: vibrato, scoops, accents. No number of the synthetic singer's own.
     style = voice(64 + int(rng.integers(2**20)))
     syllables = load(speaker.path)
@@ -62,19 +58,11 @@ def sing_recorded(
         samples = samples[skipped : len(audio) - first]
         audio[first + skipped : first + skipped + len(samples)] += samples
         silent_since = sung[-1][0].end
-    return _finish(audio[margin:-margin], heard, round(n_seconds * rate), rate)
-
-
-def _finish(audio: np.ndarray, heard: list[Syllable], n_samples: int, rate: int) -> np.ndarray:
+    audio, n_samples = audio[margin:-margin], round(n_seconds * rate)
     if rate != RATE:
         audio = soxr.resample(audio, RATE, rate)
     audio = np.pad(audio, (0, max(n_samples - len(audio), 0)))[:n_samples].astype(np.float32)
-    fade = min(n_samples, round(0.004 * rate))
-    audio[n_samples - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
-    peak = np.abs(audio).max(initial=0.0)
-    if peak > 0:
-        audio *= (0.3 + 0.4 * max(note.velocity for note in heard) / 127) / peak
-    return audio
+    return finished(audio, heard, rate)
 
 
 def fit_range(speaker: Speaker, notes: Sequence[Syllable]) -> float:

@@ -9,10 +9,10 @@ from scipy import fft
 
 from common.songs.sound.formants import INHALE, ROUNDED, Noise
 from common.songs.sound.gestures import move
-from common.songs.sound.syllables import PAUSE, Sung, phrases
+from common.songs.sound.syllables import PAUSE, Sung, heard_within, phrases
 from common.songs.sound.vocoder import Vocoder
 from common.songs.sound.voices import Voice
-from common.songs.writing.score import CONSONANTS, VOWELS, Syllable
+from common.songs.writing.score import Syllable
 
 
 def sing(
@@ -29,13 +29,8 @@ def sing(
     arguments and the same state of `rng` give the same samples.
     Raises ValueError for a negative duration, or a vowel or consonant that no singer knows.
     """
-    if duration < 0:
-        raise ValueError(f"a song lasts 0 s or more, not {duration}")
-    for note in notes:
-        if note.vowel not in VOWELS or note.consonant not in CONSONANTS:
-            raise ValueError(f"no singer knows the syllable {note.consonant!r} + {note.vowel!r}")
+    heard = heard_within(notes, duration)
     n_samples = round(duration * sample_rate)
-    heard = [note for note in notes if 0 <= note.start < duration and note.end > note.start]
     vocoder = Vocoder(voice, sample_rate)
     # Room at both ends, so that sounds that begin or end outside need no special case.
     margin = vocoder.n_fft
@@ -52,9 +47,13 @@ def sing(
             hiss(audio[margin:], sung, voice, sample_rate, rng)
         inhale(audio[margin:], silent_since, phrase[0].onset, voice, sample_rate, rng)
         silent_since = phrase[-1].end
-    audio = audio[margin : margin + n_samples]
-    fade = min(n_samples, round(0.004 * sample_rate))
-    audio[n_samples - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
+    return finished(audio[margin : margin + n_samples], heard, sample_rate)
+
+
+def finished(audio: np.ndarray, heard: Sequence[Syllable], sample_rate: int) -> np.ndarray:
+    """Sung audio (t,), changed in place: without a click at its end, as loud as its notes ask."""
+    fade = min(len(audio), round(0.004 * sample_rate))
+    audio[len(audio) - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
     peak = np.abs(audio).max(initial=0.0)
     if peak > 0:
         audio *= (0.3 + 0.4 * max(note.velocity for note in heard) / 127) / peak

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from common.songs.sound.formants import CONSONANTS, Consonant
 from common.songs.sound.voices import Voice
-from common.songs.writing.score import Syllable
+from common.songs.writing.score import CONSONANTS as SPELLINGS
+from common.songs.writing.score import VOWELS, Syllable
 
 PAUSE = 0.25
 """Seconds of rest from which on the next note begins a new phrase."""
@@ -23,6 +24,19 @@ class Sung:
     burst: float
     voice: float
     end: float
+
+
+def heard_within(notes: Sequence[Syllable], duration: float) -> list[Syllable]:
+    """The notes that sound in a song of so many seconds.
+
+    Raises ValueError for a negative duration, or a vowel or consonant that no singer knows.
+    """
+    if duration < 0:
+        raise ValueError(f"a song lasts 0 s or more, not {duration}")
+    for note in notes:
+        if note.vowel not in VOWELS or note.consonant not in SPELLINGS:
+            raise ValueError(f"no singer knows the syllable {note.consonant!r} + {note.vowel!r}")
+    return [note for note in notes if 0 <= note.start < duration and note.end > note.start]
 
 
 def phrases(notes: Sequence[Syllable], voice: Voice) -> list[list[Sung]]:
