@@ -5,6 +5,8 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from ipykernel.ipkernel import IPythonKernel
+from IPython.core.displayhook import DisplayHook
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbval.plugin import IPyNbCell, IPyNbFile
@@ -32,13 +34,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def keep(notebook: IPyNbFile, cells: list[IPyNbCell], folder: str) -> None:
     """Put one notebook into the cache, if every cell ran without an error."""
-    outputs = [cell.test_outputs for cell in cells]
-    if None in outputs or any(out.output_type == "error" for outs in outputs for out in outs):
+    seen = [cell.test_outputs for cell in cells]
+    if None in seen or any(out.output_type == "error" for outputs in seen for out in outputs):
         return
-    for number, cell in enumerate(cells, start=1):
-        for out in cell.test_outputs:
-            if "execution_count" in out:
+    for number, (cell, outputs) in enumerate(zip(cells, seen, strict=True), start=1):
+        # nbval runs cells outside IPython's history: not counted, and no semicolon is heeded.
+        if DisplayHook.semicolon_at_end_of_expression(cell.cell.source):
+            outputs = [out for out in outputs if out.output_type != "execute_result"]
+        for out in outputs:
+            if out.output_type == "execute_result":
                 out.execution_count = number
-        cell.cell.update(outputs=cell.test_outputs, execution_count=number)
+        cell.cell.update(outputs=outputs, execution_count=number)
+    notebook.nb.metadata["language_info"] = IPythonKernel.language_info
     bundle = CacheBundleIn(notebook.nb, str(notebook.path))
     get_cache(folder).cache_notebook_bundle(bundle, check_validity=False, overwrite=True)

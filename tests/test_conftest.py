@@ -12,7 +12,7 @@ import pytest
 from jupyter_cache import get_cache
 from nbformat.v4 import new_code_cell, new_notebook
 
-FIGURE = "import matplotlib.pyplot as plt\nfigure = plt.plot([0, 1])"
+FIGURE = "import matplotlib.pyplot as plt\nplt.plot([0, 1]);"
 INLINE = "module://matplotlib_inline.backend_inline"
 
 
@@ -32,7 +32,8 @@ def test_a_notebook_that_passed_is_kept_with_its_outputs(tmp_path: Path, last: s
         assert not cache.list_cache_records()
         return
     merged = cache.merge_match_into_notebook(notebook)[1]
-    one, figure, four = (cell.outputs[0] for cell in merged.cells)
+    assert merged.metadata["language_info"]["pygments_lexer"] == "ipython3"
+    (one,), (figure,), (four,) = (cell.outputs for cell in merged.cells)
     assert one.text == "one\n"
     assert "image/png" in figure.data
     assert four.data["text/plain"] == "4" and four.execution_count == 3
