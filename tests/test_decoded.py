@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from common import SOURCES
 from common.data import Excerpts, decoded
 from common.data.decoded import INDEX, DecodedTrack, decode, decoded_tracks, training_tracks
-from common.data.musdb_folder import load_tracks, open_database
+from common.data.musdb_folder import TrackOnDisk, load_tracks, open_database
 from common.data.tracks import Track
 from common.recipes import train
 from common.support.errors import UsageError
@@ -58,9 +58,10 @@ def reads(monkeypatch):
 
 
 def test_decoded_tracks_hold_what_the_files_do(root, reads):
-    found = training_tracks(root, "train", RATE)
+    folder = decode(root, RATE)
+    found = training_tracks(folder, "train", RATE)
     assert [x.name for x in found] == [f"Song {k}" for k in (0, 1, 2, 3, 4, 6)]
-    assert [x.name for x in training_tracks(root, "valid", RATE)] == ["Song 5"]
+    assert [x.name for x in training_tracks(folder, "valid", RATE)] == ["Song 5"]
     assert len(reads) == 7  # both splits at once
     for track, whole in zip(found, load_tracks(root, "train", RATE), strict=True):
         assert isinstance(track, DecodedTrack) and track.n_samples == whole.n_samples
@@ -73,6 +74,26 @@ def test_small_wav_folders_stay_in_memory(root, monkeypatch):
     monkeypatch.setattr(decoded, "IN_MEMORY", 1e9)
     assert isinstance(training_tracks(root, "train", RATE)[0], Track)
     assert not (root.parent / "home").exists()
+
+
+def test_large_wav_folders_are_read_excerpt_by_excerpt_and_take_no_more_room(root):
+    found = training_tracks(root, "train", RATE)
+    assert all(isinstance(track, TrackOnDisk) for track in found)
+    assert not (root.parent / "home").exists()
+    whole = load_tracks(root, "train", RATE)
+    for item in range(4):  # bit for bit what music in memory gives
+        assert torch.equal(Excerpts(found, 0.2)[item][1], Excerpts(whole, 0.2)[item][1])
+    other = training_tracks(root, "train", 8000)
+    assert all(isinstance(track, DecodedTrack) for track in other)
+
+
+def test_a_track_on_disk_that_holds_nan_is_named(root):
+    path = root / "train" / "Song 2" / "bass.wav"
+    broken = np.full((2 * RATE, 2), np.nan)
+    soundfile.write(path, broken, RATE, subtype="FLOAT")
+    track = training_tracks(root, "train", RATE)[2]
+    with pytest.raises(UsageError, match="Song 2 holds NaN"):
+        track.read(SOURCES.index("bass"), 10, 50)
 
 
 def test_another_rate_is_decoded_for_itself(root):
@@ -136,7 +157,7 @@ def test_two_that_ask_at_once_decode_once(root, reads):
 
 
 def test_what_workers_are_sent_is_small(root):
-    excerpts = Excerpts(training_tracks(root, "train", RATE), 0.2)
+    excerpts = Excerpts(training_tracks(decode(root, RATE), "train", RATE), 0.2)
     items = [excerpts[i] for i in range(4)]
     assert len(pickle.dumps(excerpts)) < 10_000
     again = pickle.loads(pickle.dumps(excerpts))
@@ -188,7 +209,7 @@ train("unet", "smoke", root=Path(sys.argv[1]), folder=Path(sys.argv[2]))
 
 def test_a_carried_folder_trains_a_net_where_nothing_can_be_decoded(root, tmp_path):
     """Torch, NumPy, einops, accelerate, safetensors and tqdm are enough."""
-    here = load_file(train("unet", "smoke", root=root, folder=tmp_path / "here"))
+    here = load_file(train("unet", "smoke", root=decode(root, RATE), folder=tmp_path / "here"))
     carried = tmp_path / "carried"
     shutil.move(decode(root, RATE), carried)
     shutil.rmtree(root)

@@ -11,7 +11,7 @@ from pathlib import Path
 import musdb
 import pytest
 
-from common.data import SONG_SETS, SongSet, decoded, embedded, embedded_tracks, load_tracks
+from common.data import SONG_SETS, SongSet, embedded, embedded_tracks, load_tracks
 from common.data.decoded import decode, decoded_tracks, training_tracks
 from common.data.embedded import songs_folder
 from common.data.musdb_folder import open_database
@@ -152,9 +152,8 @@ def test_musdb_reads_its_training_and_test_songs(root):
 
 def test_decoded_it_has_the_same_splits(root, tmp_path, monkeypatch):
     monkeypatch.setenv("COMMON_DATA", str(tmp_path))
-    monkeypatch.setattr(decoded, "IN_MEMORY", 0)
     for split in ("train", "valid"):
-        found = training_tracks(root, split, RATE)
+        found = training_tracks(decode(root, RATE), split, RATE)
         assert {track.name for track in found} == names(root, split)
 
 

@@ -23,7 +23,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from common import SOURCES
-from common.data.musdb_folder import Entry, is_foreign, open_database, read_track
+from common.data.musdb_folder import (
+    Entry,
+    TrackOnDisk,
+    is_foreign,
+    open_database,
+    read_track,
+)
 from common.data.tracks import Track
 from common.support.errors import UsageError
 from common.support.files import check_place, data_home, locked, write_json, write_whole
@@ -62,11 +68,12 @@ class DecodedTrack:
 
 def training_tracks(
     root: str | Path, split: str, sample_rate: int
-) -> list[Track] | list[DecodedTrack]:
+) -> list[Track] | list[TrackOnDisk] | list[DecodedTrack]:
     """Tracks to draw excerpts from: "train" or "valid" of a folder in MUSDB18 layout.
 
-    Wav files that take less than `IN_MEMORY` bytes as stereo are read into memory; everything else
-    is decoded once, into `data_home()`. `root` may be such a decoded folder itself.
+    Wav files that take less than `IN_MEMORY` bytes as stereo are read into memory, and larger ones
+    excerpt by excerpt; what needs ffmpeg or another rate is decoded once, into `data_home()`.
+    `root` may be such a decoded folder itself.
     """
     root = Path(root)
     if (root / INDEX).exists():
@@ -76,6 +83,8 @@ def training_tracks(
     small = 4 * 2 * (1 + len(SOURCES)) * seconds * sample_rate <= IN_MEMORY
     if small and all(entry.is_wav for entry in entries):
         return [read_track(entry, sample_rate) for entry in entries]
+    if all(entry.is_wav and entry.rate == sample_rate for entry in entries):
+        return [TrackOnDisk(entry, sample_rate) for entry in entries]
     return decoded_tracks(decode(root, sample_rate), split, sample_rate)
 
 

@@ -281,9 +281,14 @@ class TrackOnDisk:
         return -(-self.entry.samples * self.sample_rate // self.entry.rate)
 
     def read(self, source: int, first: int, n_samples: int) -> Tensor:
-        """Samples `first` to `first + n_samples` of one source by index, `(c, t)`."""
+        """Samples `first` to `first + n_samples` of one source by index, `(c, t)`.
+
+        Raises UsageError for a file that cannot be read or holds NaN or infinite samples.
+        """
         rate = self.entry.rate
         start, length = first * rate // self.sample_rate, -(-n_samples * rate // self.sample_rate)
         audio = self.entry.stem(1 + SOURCES.index(self.source_names[source]), start, length)
+        if not np.isfinite(audio).all():
+            raise UsageError(f"{self.entry.name} holds NaN or infinite samples")
         audio = resample(torch.from_numpy(audio.T.copy()), rate, self.sample_rate)
         return match_channels(audio, self.n_channels)[:, :n_samples]
