@@ -50,6 +50,7 @@ MODELS = (
     "unet",
     "unet_variants",
     "unet_double",
+    "unet_stereo",
     "spleeter",
     "open_unmix",
     "d3_blocks",

@@ -29,6 +29,7 @@ from common.models.unet import (
     unfold_channels,
 )
 from common.models.unet_double import DoubleUNet
+from common.models.unet_stereo import StereoUNet
 from common.models.unet_variants import (
     ActivityOutput,
     ActivityUNet,
@@ -71,6 +72,7 @@ def two_bands():
 VARIANTS = {
     "no skips": lambda: seeded(LightUNet, 0.0),
     "light skips": lambda: seeded(LightUNet, 0.5),
+    "both channels": lambda: seeded(StereoUNet),
     "softmax": lambda: seeded(SoftmaxUNet),
     "ratio": lambda: SharedMasks(seeded(UNet)),
     "four nets": lambda: PerSource({name: seeded(UNet, 1) for name in "dbov"}),
@@ -132,6 +134,17 @@ def test_each_channel_is_separated_by_itself():
     torch.testing.assert_close(net(x)[:, :, 1:], net(x[:, 1:]))
 
 
+def test_a_stereo_net_hears_where_a_sound_stands():
+    """One channel's masks depend on the other channel; for a single channel it is a U-Net."""
+    net, x = seeded(StereoUNet).eval(), magnitude()
+    apart = x.clone()
+    apart[:, 1] *= 0.1
+    assert (net(apart)[:, :, 0] - net(x)[:, :, 0]).abs().max() > 1e-3
+    alone = seeded(StereoUNet, 1).eval()
+    alone.load_state_dict(small().state_dict())
+    torch.testing.assert_close(alone(x[:, :1]), small().eval()(x[:, :1]))
+
+
 def test_padding_at_the_end_does_not_reach_far_back():
     """Frames that are all padding only matter within the net's field of view."""
     net, x = small().eval(), magnitude(n=200)
@@ -160,7 +173,7 @@ def test_skips_carry_what_the_bottom_has_lost():
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_learns_with_all_its_weights(name):
     net = VARIANTS[name]().train()
-    sources = torch.randn(2, 4, 1, 2048, generator=torch.Generator().manual_seed(1))
+    sources = torch.randn(2, 4, 2, 2048, generator=torch.Generator().manual_seed(1))
     MaskObjective(STFT(128, 32))(net, sources.sum(dim=1), sources).backward()
     for key, weight in net.named_parameters():
         assert weight.grad.isfinite().all(), key

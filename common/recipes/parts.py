@@ -19,6 +19,7 @@ from common.models.mask_inference import MaskInference
 from common.models.open_unmix import OpenUnmix
 from common.models.spleeter import SpleeterNet
 from common.models.unet import UNet
+from common.models.unet_stereo import StereoUNet
 from common.recipes.clustering import mask_branch
 from common.recipes.d3net import published_d3nets
 from common.recipes.open_unmix import open_unmix_nets
@@ -35,6 +36,7 @@ PARTS: dict[Callable, tuple[Callable, ...]] = {
     DeepClustering: (),
     Chimera: (),
     UNet: (),
+    StereoUNet: (),
     spleeter_nets: (SpleeterNet,),
     sharing_nets: (SpleeterNet,),
     open_unmix_nets: (OpenUnmix,),
