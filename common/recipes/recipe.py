@@ -58,6 +58,7 @@ def mask_net(
     prepare: Callable[[nn.Module, Excerpts, STFT], None] | None = None,
     finish: Callable[[nn.Module, Excerpts, STFT], None] | None = None,
     precision: str = "auto",
+    augment: Augment = Augment(),  # noqa: B008  (frozen)
     **size: object,
 ) -> Recipe:
     """The recipe of a net between a transform and its inverse; `size` goes to the net."""
@@ -68,6 +69,7 @@ def mask_net(
         seconds=seconds,
         config=config,
         songs=songs,
+        augment=augment,
         n_channels=n_channels,
         sample_rate=sample_rate,
         prepare=partial(prepare, stft=stft) if prepare else None,
