@@ -65,6 +65,22 @@ function installTools() {
 const CLOSE = 1e-4; // of full scale: rounding in the sum, and nothing else
 const LARGEST = 110_000 / 10; // bytes of a clip's address per second
 
+/** Clicks amid an element with the mouse: whatever covers it gets the click. */
+async function click(page, target, key) {
+  const { x, y } = await target.evaluate((element) => {
+    const box = () => element.getBoundingClientRect();
+    // The page's header lies on its first hundred pixels.
+    if (box().top < 100 || box().bottom > window.innerHeight) {
+      element.scrollIntoView({ block: "center", behavior: "instant" });
+    }
+    const { left, top, width, height } = box();
+    return { x: left + width / 2, y: top + height / 2 };
+  });
+  if (key) await page.keyboard.down(key);
+  await page.mouse.click(x, y);
+  if (key) await page.keyboard.up(key);
+}
+
 export async function checkPlayer(page, root) {
   const failures = [];
   const id = await root.getAttribute("id");
@@ -77,6 +93,7 @@ export async function checkPlayer(page, root) {
   const compare = (chosen, from) =>
     page.evaluate(([name, which, at]) => window.heard.compare(name, which, at), [id, chosen, from]);
   const button = (what, value) => root.locator(`[data-do=${what}][data-value="${value}"]`);
+  const press = (what, value, key) => click(page, button(what, value), key);
   const sounds = async (chosen, text, from = 0) => {
     const { error, level } = await compare(chosen, from);
     expect(error < CLOSE, `${text}: off by ${error.toExponential(1)} (level ${level.toFixed(4)})`);
@@ -92,37 +109,37 @@ export async function checkPlayer(page, root) {
 
   // Mixture first, or the first row where rows are all there is.
   await sounds(clips.slice(0, 1), "at the start");
-  if (last > 0) await button("listen", last).click();
-  else if (solo) await button("solo", rows[0].part).click(); // release it
+  if (last > 0) await press("listen", last);
+  else if (solo) await press("solo", rows[0].part); // release it
   await sounds(rows, "nothing soloed");
   if (solo) {
     for (const row of rows) {
-      await button("solo", row.part).click();
+      await press("solo", row.part);
       await sounds([row], `solo of row ${row.part}`);
     }
-    await button("solo", rows.at(-1).part).click();
+    await press("solo", rows.at(-1).part);
     // One row is enough: all mutes go the same way, and the first row is muted again while it plays.
     const row = rows.at(-1);
-    await button("mute", row.part).click();
+    await press("mute", row.part);
     await sounds(rows.slice(0, -1), `mute of row ${row.part}`);
-    await button("mute", row.part).click();
-    await button("solo", rows[0].part).click();
+    await press("mute", row.part);
+    await press("solo", rows[0].part);
     if (rows.length > 1) {
-      await button("solo", rows[1].part).click({ modifiers: ["Shift"] });
+      await press("solo", rows[1].part, "Shift");
       await sounds(rows.slice(0, 2), "two rows soloed");
-      await button("solo", rows[0].part).click();
+      await press("solo", rows[0].part);
     }
   }
   const one = solo ? rows[0] : clips[0];
   for (let version = 0; version <= last && last > 0; version += 1) {
-    await button("listen", version).click();
+    await press("listen", version);
     const there = clips.filter((clip) => clip.version === version);
     const same = there.filter((clip) => clip.part === one.part);
     await sounds(same.length ? same : there, `version ${version}, solo kept`);
   }
-  if (last > 0) await button("listen", one.version).click();
+  if (last > 0) await press("listen", one.version);
   await checkTime(page, root, id, { one, seconds, expect, sounds });
-  await checkLive(page, root, id, { one, seconds, expect, button, last });
+  await checkLive(page, root, id, { one, seconds, expect, button, press, last });
   return failures;
 }
 
@@ -141,8 +158,7 @@ async function checkTime(page, root, id, { one, seconds, expect, sounds }) {
   const targets = { slider: root.getByLabel("Position"), waveform: root.locator(".bp-wave").last() };
   for (const [name, target] of Object.entries(targets)) {
     await page.keyboard.press("Home");
-    const { width, height } = await target.boundingBox();
-    await target.click({ position: { x: width / 2, y: height / 2 } });
+    await click(page, target);
     const share = (await now()) / seconds;
     expect(Math.abs(share - 0.5) < 0.03, `a click amid the ${name} leads to ${share} of the whole`);
     await root.focus();
@@ -151,26 +167,26 @@ async function checkTime(page, root, id, { one, seconds, expect, sounds }) {
 }
 
 /** Playing: the live output is the clip at the clock's time, and switching does not stop it. */
-async function checkLive(page, root, id, { one, seconds, expect, button, last }) {
+async function checkLive(page, root, id, { one, seconds, expect, button, press, last }) {
   if (seconds < 3) return;
   const live = () => page.evaluate(([name, clip]) => window.heard.live(name, clip), [id, one]);
   const playing = (wanted) => page.waitForFunction(
     ([name, state]) => Boolean(window.bookPlayers[name].graph) === state, [id, wanted], { timeout: 5000 });
-  await root.getByRole("button", { name: "Play", exact: true }).click();
+  await click(page, root.getByRole("button", { name: "Play", exact: true }));
   await playing(true);
   await page.evaluate((name) => (window.firstGraph = window.bookPlayers[name].graph), id);
   const first = await live();
   expect(first.error < 1e-3, `live output differs from the soloed clip by ${first.error}`);
   if (last > 0) {
-    await button("listen", 0).click();
-    await button("listen", one.version).click();
+    await press("listen", 0);
+    await press("listen", one.version);
   }
   const mute = (await button("mute", one.part).count()) > 0;
   if (mute) {
-    await button("mute", one.part).click();
+    await press("mute", one.part);
     const muted = await live();
     expect(muted.level < 1e-5, `muted, and still heard live at level ${muted.level}`);
-    await button("mute", one.part).click();
+    await press("mute", one.part);
   }
   const second = await live();
   expect(second.error < 1e-3, `after switching, live output is off by ${second.error}`);
