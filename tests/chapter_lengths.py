@@ -58,7 +58,7 @@ def main_line(notebook: NotebookNode) -> Iterator[NotebookNode]:
 
 
 def n_words(text: str) -> int:
-    """Words of running text: headings, lists and tables, but no pictures, boxes, code and formulas."""
+    """Words of running text, headings, lists and tables; not pictures, boxes, code, formulas."""
     text = re.sub(r"^(`{3,}|~{3,})[^\n]*\n.*?^\1`*~*$", "", text, flags=re.M | re.S)
     text = re.sub(r"\$\$.*?\$\$", "", text, flags=re.S)
     text = re.sub(r"^>.*$", "", IMAGE.sub("", text), flags=re.M)

@@ -58,6 +58,14 @@ def redrawn(count: int, n: int = 1000, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(count, size=(n, count))
 
 
+def mean_of_medians(ratios: np.ndarray) -> np.ndarray:
+    """One number for a model: (..., tracks, sources) → (...), in dB.
+
+    The median over tracks, of which NaN are left out, and then the mean over sources.
+    """
+    return np.nanmedian(ratios, axis=-2).mean(axis=-1)
+
+
 def compare(results: dict, others: dict, metric: str = "sdr") -> dict[str, dict]:
     """By how much one model differs from another on the tracks that both were measured on.
 

@@ -21,7 +21,7 @@ from common.data.embedded import SONG_SETS, SongSet, embedded_tracks, test_track
 from common.data.tracks import Track
 from common.evaluation.metrics import sdr
 from common.evaluation.oracles import BOUNDS
-from common.evaluation.results import bootstrap_interval, compare, redrawn
+from common.evaluation.results import bootstrap_interval, compare, mean_of_medians, redrawn
 from common.experiments.resumable import RESULTS, run_rows, track_sdr
 from common.recipes.checkpoints import load, trained_models, weights_hash
 from common.separation.separators import Separator
@@ -109,20 +109,15 @@ def summary(ratios: np.ndarray) -> dict:
     return row
 
 
-def level(ratios: np.ndarray) -> np.ndarray:
-    """Medians over songs, their mean over stems: (..., n, s) → (...), in dB."""
-    return np.nanmedian(ratios, axis=-2).mean(axis=-1)
-
-
 def drawn_shares(ratios: np.ndarray, best: np.ndarray, seed: int = 0) -> np.ndarray:
     """A net's level as a share of the ideal mask's, once for each draw of the same songs."""
     draws = redrawn(len(ratios), seed=seed)
-    return level(ratios[draws]) / level(best[draws])
+    return mean_of_medians(ratios[draws]) / mean_of_medians(best[draws])
 
 
 def share(ratios: np.ndarray, best: np.ndarray) -> dict:
     """A net's level as a share of the ideal mask's on the same songs, and its interval."""
-    value = level(ratios) / level(best)
+    value = mean_of_medians(ratios) / mean_of_medians(best)
     return {"value": float(value), "interval": bounds(drawn_shares(ratios, best))}
 
 
@@ -165,7 +160,7 @@ def as_results(row: dict) -> dict:
 def differences(rows: list[dict], songs: str = "test") -> list[tuple[str, str, dict]]:
     """Nets from best to worst, each with the next one: what `compare` says of them."""
     nets = [row_of(rows, model, songs) for model in trained_models()]
-    nets.sort(key=lambda row: -level(values(row)))
+    nets.sort(key=lambda row: -mean_of_medians(values(row)))
     return [
         (one["model"], other["model"], compare(as_results(one), as_results(other)))
         for one, other in zip(nets, nets[1:], strict=False)
