@@ -13,6 +13,7 @@
       this.root = root;
       this.seconds = Number(root.dataset.seconds);
       this.rate = Number(root.dataset.rate);
+      this.waves = root.querySelectorAll(".bp-wave");
       this.clips = [...root.querySelectorAll("a[data-version]")].map((link) => ({
         link, part: Number(link.dataset.part), version: Number(link.dataset.version),
       }));
@@ -225,7 +226,8 @@
 
     showTime() {
       const now = this.now();
-      this.root.style.setProperty("--bp-at", now / this.seconds);
+      // Not on the root: every element of the player would be styled anew in every frame.
+      for (const wave of this.waves) wave.style.setProperty("--bp-at", now / this.seconds);
       this.slider.value = now;
       const text = `${now.toFixed(1)} of ${this.seconds.toFixed(1)} s`;
       this.slider.setAttribute("aria-valuetext", text);
