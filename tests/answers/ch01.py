@@ -6,8 +6,10 @@ import itertools
 
 import numpy as np
 import torch
+from scipy import signal
 
 from answers import Answers
+from common.signal.stft import STFT
 
 
 def mixed_with(gain):
@@ -87,29 +89,29 @@ def zero_where_equal(mixture):
     return torch.where(mixture[:1] == mixture[1:], 0.0, mixture[:1])
 
 
-def neighbours_with(measure):
+def overlap_with(measure):
     """The first pair for which a measure is largest."""
 
-    def worst(energy):
+    def largest(energy):
         pairs = itertools.combinations(range(len(energy)), 2)
         return max(pairs, key=lambda pair: float(measure(energy[pair[0]], energy[pair[1]])))
 
-    return worst
+    return largest
 
 
-def neighbours_numpy(energy):
+def overlap_numpy(energy):
     energy = energy.numpy().reshape(len(energy), -1)
     shared = np.minimum(energy[:, None], energy[None]).sum(axis=-1)
     shared[np.tril_indices(len(energy))] = -1
     return np.unravel_index(shared.argmax(), shared.shape)
 
 
-def neighbours_torch(energy):
+def overlap_torch(energy):
     shared = torch.minimum(energy[:, None], energy[None]).double().sum(dim=(2, 3)).triu(1)
     return torch.tensor(divmod(int(shared.argmax()), len(energy)))
 
 
-def neighbours_loop(energy):
+def overlap_loop(energy):
     best, pair = -1.0, None
     for a in range(len(energy)):
         for b in range(a):
@@ -119,19 +121,70 @@ def neighbours_loop(energy):
     return pair
 
 
-def neighbours_with_self(energy):
+def overlap_with_self(energy):
     shared = torch.minimum(energy[:, None], energy[None]).sum(dim=(2, 3))
     return divmod(int(shared.argmax()), len(energy))
 
 
-def neighbours_flat(energy):
+def overlap_flat(energy):
     shared = torch.minimum(energy[:, None], energy[None]).sum(dim=(2, 3)).triu(1)
     return shared.argmax()
 
 
-def neighbours_next(energy):
+def overlap_next(energy):
     shared = torch.minimum(energy[:-1], energy[1:]).sum(dim=(1, 2))
     return int(shared.argmax()), int(shared.argmax()) + 1
+
+
+def keep_low_centre(cutoff):
+    """Remove the centre above a frequency in Hz, with an ideal filter."""
+
+    def keep(mixture, sample_rate):
+        centre = mixture.mean(dim=0, keepdim=True)
+        spectrum = torch.fft.rfft(centre)
+        hertz = torch.fft.rfftfreq(mixture.shape[-1], 1 / sample_rate)
+        low = torch.fft.irfft(spectrum * (hertz < cutoff), mixture.shape[-1])
+        return mixture - centre + low
+
+    return keep
+
+
+def accompaniment_by_butterworth(mixture, sample_rate):
+    mixture = mixture.double().numpy()
+    centre = mixture.mean(axis=0)
+    high = signal.butter(4, 150, "high", fs=sample_rate, output="sos")
+    return mixture - signal.sosfiltfilt(high, centre)
+
+
+def accompaniment_by_mask(mixture, sample_rate):
+    """Remove every bin that is equally strong on both sides, but for the bass."""
+    stft = STFT(1024, 256)
+    left, right = stft(mixture)
+    panned = (left - right).abs() / (left.abs() + right.abs() + 1e-8) > 0.3
+    hertz = torch.linspace(0, sample_rate / 2, stft.n_bins)[:, None]
+    return stft.inverse((panned | (hertz < 150)) * stft(mixture), mixture.shape[-1])
+
+
+def accompaniment_by_louder_side(mixture, sample_rate):
+    """Give what the channels do not share to the louder of the two, and keep the low centre."""
+    stft = STFT(2048, 512)
+    left, right = stft(mixture)
+    shared = torch.minimum(left.abs(), right.abs())
+    hertz = torch.linspace(0, sample_rate / 2, stft.n_bins)[:, None]
+    shared = torch.where(hertz < 150, 0.0, shared)
+    kept = [torch.polar((x.abs() - shared).clamp(min=0), x.angle()) for x in (left, right)]
+    return stft.inverse(torch.stack(kept), mixture.shape[-1]).numpy()
+
+
+def accompaniment_wrong_way(mixture, sample_rate):
+    high_removed = keep_low_centre(150)(mixture, sample_rate)
+    return 2 * mixture - mixture.mean(dim=0, keepdim=True) - high_removed
+
+
+def only_the_bass(mixture, sample_rate):
+    spectrum = torch.fft.rfft(mixture)
+    hertz = torch.fft.rfftfreq(mixture.shape[-1], 1 / sample_rate)
+    return torch.fft.irfft(spectrum * (hertz < 150), mixture.shape[-1])
 
 
 ANSWERS = {
@@ -145,7 +198,7 @@ ANSWERS = {
         wrong={
             "energies": (mixed_with(lambda fader: 10 ** (fader / 10)), "d/10, which is for"),
             "no decibels": (mixed_with(lambda fader: fader), "decibels are not factors"),
-            "mean": (lambda x, faders: mix_loop(x, faders) / len(x), "and not their mean"),
+            "mean": (lambda x, faders: mix_loop(x, faders) / len(x), "stems, not their mean"),
             "sign": (mixed_with(lambda fader: 10 ** (-fader / 20)), "the sign is wrong"),
             "powers of e": (mixed_with(lambda fader: np.exp(fader / 20)), "powers of 10, not of e"),
             "one fader": (mix_one_fader, "All stems get one gain"),
@@ -153,7 +206,7 @@ ANSWERS = {
             "no sum": (lambda x, faders: x, "One mixture, (c, t)"),
         },
     ),
-    "impostors": Answers(
+    "wrong_stems": Answers(
         right={
             "swapped": swapped,
             "everybody the next": lambda sources: sources.roll(-1, dims=0),
@@ -166,11 +219,11 @@ ANSWERS = {
             "twice as loud": (lambda sources: 2 * sources.flip(0), "2 times the mixture"),
             "noise": (noise_that_does_not_cancel, "do not add up to the mixture"),
             "two swapped": (two_swapped, "Stem 2, 3 is still the true one"),
-            "a little noise": (little_noise, "Stem 0 is too honest"),
+            "a little noise": (little_noise, "Stem 0 is too close to the true one"),
             "one stem": (lambda sources: sources.sum(dim=0), "Four stems like"),
         },
     ),
-    "remove_middle": Answers(
+    "remove_centre": Answers(
         right={
             "left less right": lambda mixture: mixture[:1] - mixture[1:],
             "right less left": difference_of_channels,
@@ -181,40 +234,62 @@ ANSWERS = {
         },
         wrong={
             "sum": (lambda mixture: mixture.sum(dim=0, keepdim=True), "You add the channels"),
-            "left only": (lambda mixture: mixture[:1], "still there as it was"),
+            "left only": (lambda mixture: mixture[:1], "The voice is unchanged"),
             "no channel axis": (lambda mixture: mixture[0] - mixture[1], "One channel, (1, t)"),
             "two channels": (lambda mixture: mixture - mixture.mean(dim=0), "One channel, (1, t)"),
             "magnitudes": (
                 lambda mixture: mixture[:1].abs() - mixture[1:].abs(),
                 "with their signs",
             ),
-            "zero where equal": (zero_where_equal, "something else than the"),
-            "nothing left": (lambda mixture: 0 * mixture[:1], "guitar on the left has gone"),
+            "zero where equal": (zero_where_equal, "more than the guitar is left"),
+            "nothing left": (lambda mixture: 0 * mixture[:1], "guitar on the left is gone"),
         },
     ),
-    "worst_neighbours": Answers(
+    "largest_overlap": Answers(
         right={
-            "combinations": neighbours_with(lambda a, b: a.minimum(b).sum()),
-            "NumPy": neighbours_numpy,
-            "broadcast, double precision": neighbours_torch,
-            "loops": neighbours_loop,
+            "combinations": overlap_with(lambda a, b: a.minimum(b).sum()),
+            "NumPy": overlap_numpy,
+            "broadcast, double precision": overlap_torch,
+            "loops": overlap_loop,
         },
         wrong={
             "smaller sum": (
-                neighbours_with(lambda a, b: min(a.sum(), b.sum())),
+                overlap_with(lambda a, b: min(a.sum(), b.sum())),
                 "the two loudest stems",
             ),
-            "products": (neighbours_with(lambda a, b: (a * b).sum()), "You add up products"),
-            "larger": (neighbours_with(lambda a, b: a.maximum(b).sum()), "add up the larger"),
-            "least": (neighbours_with(lambda a, b: -a.minimum(b).sum()), "shares least"),
+            "products": (overlap_with(lambda a, b: (a * b).sum()), "You add up products"),
+            "larger": (overlap_with(lambda a, b: a.maximum(b).sum()), "add up the larger"),
+            "least": (overlap_with(lambda a, b: -a.minimum(b).sum()), "That pair overlaps least"),
             "cosine": (
-                neighbours_with(lambda a, b: torch.cosine_similarity(a.ravel(), b.ravel(), dim=0)),
+                overlap_with(lambda a, b: torch.cosine_similarity(a.ravel(), b.ravel(), dim=0)),
                 "That is a cosine",
             ),
-            "with itself": (neighbours_with_self, "one stem with itself"),
-            "flat index": (neighbours_flat, "two indices, not 1"),
-            "higher first": (lambda energy: neighbours_loop(energy)[::-1], "The lower index"),
-            "only next ones": (neighbours_next, "only with the next one"),
+            "with itself": (overlap_with_self, "one stem with itself"),
+            "flat index": (overlap_flat, "two indices, not 1"),
+            "higher first": (lambda energy: overlap_loop(energy)[::-1], "The lower index"),
+            "only next ones": (overlap_next, "only with the next one"),
+        },
+    ),
+    "accompaniment": Answers(
+        right={
+            "low centre kept, Fourier transform": keep_low_centre(150),
+            "Butterworth filter, NumPy": accompaniment_by_butterworth,
+            "a mask by panning": accompaniment_by_mask,
+            "what the channels do not share": accompaniment_by_louder_side,
+        },
+        wrong={
+            "the mixture": (lambda mixture, rate: mixture, "Most of the voice is still there"),
+            "no centre": (keep_low_centre(0), "The bass is gone with the voice"),
+            "cutoff too low": (keep_low_centre(20), "The bass is gone with the voice"),
+            "cutoff too high": (keep_low_centre(2000), "Most of the voice is still there"),
+            "cutoff a little too low": (keep_low_centre(100), "a good answer reaches 7 dB"),
+            "one channel": (lambda mixture, rate: mixture[:1] - mixture[1:], "A stereo accomp"),
+            "the difference in both": (
+                lambda mixture, rate: (mixture[0] - mixture[1]).expand(2, -1),
+                "One side has changed its sign",
+            ),
+            "only the bass": (only_the_bass, "keep the sides"),
+            "the wrong way round": (accompaniment_wrong_way, "the wrong way round"),
         },
     ),
 }
