@@ -31,7 +31,7 @@ def ideal_ratio_mask(sources: Tensor, power: float = 1.0) -> Tensor:
 
     The shares add up to 1, and in silence to 0.
     `power` raises the magnitudes first: 1 shares amplitude, 2 shares energy.
-    They are divided by the loudest, so that no power overflows.
+    They are divided by the loudest first, so that no power overflows.
     Liutkus and Badeau 2015.
     """
     magnitude = sources.abs()
@@ -41,17 +41,17 @@ def ideal_ratio_mask(sources: Tensor, power: float = 1.0) -> Tensor:
 
 
 def wiener_mask(sources: Tensor) -> Tensor:
-    """Each source's share of the energy: the best for uncorrelated noise."""
+    """Each source's share of the energy: optimal if phases are random."""
     return ideal_ratio_mask(sources, power=2.0)
 
 
 def phase_sensitive_mask(
     sources: Tensor, mixture: Tensor | None = None, truncate: bool = True
 ) -> Tensor:
-    """The real mask whose product with the mixture lies nearest to the source.
+    """The real mask whose product with the mixture is nearest to the source.
 
-    It is the length of the source's projection on the mixture; truncated to
-    [0, 1], as nets with a sigmoid are trained on, unless `truncate` is False.
+    It projects the source on the mixture. Unless `truncate` is False it is
+    truncated to [0, 1], the range of a net that ends in a sigmoid.
     Erdogan et al. 2015, eq. 9.
     """
     mixture = sources.sum(dim=-4) if mixture is None else mixture

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import torch
+from scipy import ndimage
+from torch.nn import functional
 
 from answers import Answers
 
@@ -141,22 +143,22 @@ def one_gain(source, mixture):
     return (source * mixture.conj()).real.sum() / mixture.abs().square().sum()
 
 
-def ceiling_by_search(theta):
+def bound_by_search(theta):
     masks = np.linspace(-2, 2, 40001)
     source = complex(math.cos(theta), math.sin(theta))  # the mixture is 1
     return -10 * np.log10((np.abs(source - masks) ** 2).min())
 
 
-def ceiling_by_pythagoras(theta):
+def bound_by_pythagoras(theta):
     theta = torch.tensor(theta, dtype=torch.float64)
     return 10 * torch.log10(1 / (1 - theta.cos().square()))
 
 
-def ceiling_without_negative_masks(theta):
+def bound_without_negative_masks(theta):
     return -20 * math.log10(math.sin(theta)) if theta < math.pi / 2 else 0.0
 
 
-def ceiling_nan(theta):
+def bound_nan(theta):
     return -20 * torch.log10(torch.tan(torch.tensor(theta)) * torch.cos(torch.tensor(theta)).abs())
 
 
@@ -202,6 +204,52 @@ def clamped_after(masks):
     return (masks + (1 - masks.sum(dim=0)) / len(masks)).clamp(0, 1)
 
 
+def wiener(magnitudes):
+    energy = magnitudes**2
+    return energy / energy.sum(dim=0).clamp(min=1e-10)
+
+
+def medians(width):
+    """The Wiener mask of magnitudes after a median over some frames."""
+
+    def masks(magnitudes):
+        half = width // 2
+        padded = functional.pad(magnitudes, (half, half), mode="replicate")
+        return wiener(padded.unfold(-1, width, 1).median(dim=-1).values)
+
+    return masks
+
+
+def mean_level(magnitudes):
+    """The mean of the levels of five frames, in NumPy."""
+    level = 20 * np.log10(magnitudes.numpy() + 1e-6)
+    return wiener(10 ** torch.from_numpy(ndimage.uniform_filter1d(level, 5, axis=-1) / 20))
+
+
+def mean_energy(magnitudes):
+    """Energies that are averaged by an exponential window in both directions, by loops."""
+    energy = magnitudes.double() ** 2
+    forward, backward = energy.clone(), energy.clone()
+    for n in range(1, energy.shape[-1]):
+        forward[..., n] = 0.5 * energy[..., n] + 0.5 * forward[..., n - 1]
+        backward[..., -1 - n] = 0.5 * energy[..., -1 - n] + 0.5 * backward[..., -n]
+    return wiener((forward + backward).sqrt())
+
+
+def smoothed_masks(magnitudes):
+    """Smooth the masks instead of the magnitudes."""
+    masks = functional.pad(wiener(magnitudes), (2, 2), mode="replicate")
+    return masks.unfold(-1, 5, 1).mean(dim=-1)
+
+
+def medians_over_frequency(magnitudes):
+    return medians(5)(magnitudes.mT).mT
+
+
+def binary(magnitudes):
+    return (magnitudes == magnitudes.amax(dim=0)).float()
+
+
 ANSWERS = {
     "ratio_mask": Answers(
         right={
@@ -218,11 +266,11 @@ ANSWERS = {
             "power last": (ratio_power_last, "not the finished masks"),
             "over frequencies": (shared_along(1), "add up over frequencies"),
             "over frames": (shared_along(-1), "add up over frames"),
-            "over everything": (ratio_everything, "a sum of its own"),
+            "over everything": (ratio_everything, "each bin has a sum of its own"),
             "softmax": (lambda m, power: (power * m).softmax(dim=0), "That is a softmax"),
             "binary": (ratio_binary, "everything to the loudest"),
             "0/0 in silence": (ratio_nan, "divide 0 by 0"),
-            "fair in silence": (ratio_fair_in_silence, "must be 0, not a fair share"),
+            "fair in silence": (ratio_fair_in_silence, "must be 0, not equal shares"),
             "overflow": (ratio_with_epsilon, "to the power of 30 is too large"),
             "no source axis": (lambda m, power: ratio_divided_first(m, power)[0], "keep the shape"),
         },
@@ -237,27 +285,27 @@ ANSWERS = {
         wrong={
             "complex gains": (gains_complex, "real numbers"),
             "mean of ratios": (gains_mean_of_ratios, "average the gains of the frames"),
-            "lengths only": (gains_of_lengths, "compares lengths only"),
+            "lengths only": (gains_of_lengths, "You use magnitudes only"),
             "ratio of energies": (gains_of_energies, "ratio of energies"),
             "ratio of magnitudes": (
                 lambda s, x: gains_of_energies(s, x).sqrt(),
                 "ratio of magnitudes",
             ),
             "over the source": (gains_over_source, "divide by the energy of the source"),
-            "clamped": (lambda s, x: gains_by_sums(s, x).clamp(0, 1), "may lie outside"),
+            "clamped": (lambda s, x: gains_by_sums(s, x).clamp(0, 1), "limited to 0..1"),
             "rectified": (lambda s, x: gains_by_sums(s, x).relu(), "None of your gains"),
             "made positive": (lambda s, x: gains_by_sums(s, x).abs(), "the absolute value"),
-            "a mask": (gains_per_frame, "never moves"),
-            "one gain": (one_gain, "one gain for everything"),
+            "a mask": (gains_per_frame, "a mask with a gain per frame"),
+            "one gain": (one_gain, "one gain for all frequencies"),
             "flat": (lambda s, x: gains_by_sums(s, x)[:, 0], "(f, 1), not (6,)"),
         },
     ),
-    "ceiling": Answers(
+    "upper_bound": Answers(
         right={
             "sine, math": lambda theta: -20 * math.log10(abs(math.sin(theta))),
-            "Pythagoras, torch, double precision": ceiling_by_pythagoras,
+            "Pythagoras, torch, double precision": bound_by_pythagoras,
             "sine, NumPy array": lambda theta: np.array([-20 * np.log10(np.sin(theta))]),
-            "tried masks": ceiling_by_search,
+            "tried masks": bound_by_search,
         },
         wrong={
             "ten, not twenty": (
@@ -275,12 +323,12 @@ ANSWERS = {
                 lambda theta: -20 * math.log10(abs(math.tan(theta))),
                 "the whole source",
             ),
-            "no negative masks": (ceiling_without_negative_masks, "stop at a mask of 0"),
+            "no negative masks": (bound_without_negative_masks, "you use a mask of 0"),
             "a mask of 1": (
                 lambda theta: -20 * math.log10(2 * math.sin(theta / 2)),
                 "the error of a mask of 1",
             ),
-            "NaN beyond a right angle": (ceiling_nan, "you get NaN"),
+            "NaN beyond a right angle": (bound_nan, "you get NaN"),
             "no decibels": (lambda theta: 1 / math.sin(theta) ** 2, "not yet in dB"),
         },
     ),
@@ -301,9 +349,31 @@ ANSWERS = {
             "softmax": (lambda masks: masks.softmax(dim=0), "That is a softmax"),
             "all missing to all": (lambda masks: masks + 1 - masks.sum(dim=0), "three times"),
             "mean taken off": (lambda masks: masks - masks.mean(dim=0), "leaves a sum of 0"),
-            "last takes all": (one_takes_all, "One source takes all"),
+            "last takes all": (one_takes_all, "One source gets all"),
             "clamped": (clamped_after, "clamp the masks"),
-            "simplex": (consistent_on_the_simplex, "from being negative"),
+            "simplex": (consistent_on_the_simplex, "None of your masks is negative"),
+        },
+    ),
+    "better_masks": Answers(
+        right={
+            "median of five frames": medians(5),
+            "mean level, NumPy": mean_level,
+            "exponential window, double precision": mean_energy,
+            "median of three frames": medians(3),
+        },
+        wrong={
+            "the Wiener mask": (wiener, "That is the Wiener mask"),
+            "a binary mask": (binary, "That is the binary mask"),
+            "a ratio mask": (lambda m: m / m.sum(dim=0), "You treat each frame alone"),
+            "over frequencies": (medians_over_frequency, "You treat each frame alone"),
+            "all frames": (
+                lambda m: wiener(m.mean(dim=-1, keepdim=True).expand_as(m)),
+                "that is a fixed filter",
+            ),
+            "too many frames": (medians(61), "average over fewer frames"),
+            "smoothed masks": (smoothed_masks, "a good answer gains 0.8 dB"),
+            "no source axis": (lambda m: wiener(m)[0], "keep the shape"),
+            "NaN": (lambda m: wiener(m) / 0, "infinite or NaN"),
         },
     ),
 }
