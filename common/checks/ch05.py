@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from scipy import ndimage
@@ -11,7 +11,7 @@ from torch import Tensor
 from common.checks import check, expect, expect_close, name_mistake
 from common.checks.tensors import tensor
 from common.classical.hpss import harmonic_percussive_masks, smooth_along
-from common.classical.repetition import beat_spectrum
+from common.classical.repetition import Repet, beat_spectrum, repeating_period
 
 
 @check
@@ -21,7 +21,7 @@ def percussive_filter(function: Callable[[Tensor, int], Tensor]) -> str:
     filtered = tensor(function(magnitude.clone(), 7))
     expect(
         tuple(filtered.shape) != (6, 12),
-        "Six bins are lost at the ends: mirror the picture before you filter.",
+        "Six bins are lost at the ends: mirror the spectrogram before you filter.",
     )
     expect(filtered.shape == magnitude.shape, "Keep the shape (f, n).")
     right = smooth_along(magnitude, 7, axis=-2)
@@ -44,32 +44,33 @@ def percussive_filter(function: Callable[[Tensor, int], Tensor]) -> str:
                     ndimage.maximum_filter1d(magnitude.numpy(), 7, axis=0, mode="reflect")
                 )
             ),
-            "Beyond the ends you take silence: mirror the picture.": _filtered(
+            "Beyond the ends you take zeros: mirror the spectrogram.": _filtered(
                 magnitude, 7, "constant"
             ),
-            "You repeat the outermost bin beyond the ends: mirror the picture.": _filtered(
+            "You repeat the outermost bin beyond the ends: mirror the spectrogram.": _filtered(
                 magnitude, 7, "nearest"
             ),
-            "Your mirror is on the outermost bin: that bin should appear twice.": _filtered(
+            "Your mirror is at the outermost bin: that bin should appear twice.": _filtered(
                 magnitude, 7, "mirror"
             ),
-            "Beyond one end you take what is at the other: mirror the picture.": _filtered(
+            "Beyond one end you take bins from the other end: mirror the spectrogram.": _filtered(
                 magnitude, 7, "wrap"
             ),
-            "You mirror the picture, but not in order: the nearest bins come first.": (
+            "You mirror the spectrogram in the wrong order: the nearest bins come first.": (
                 _mirrored_backwards(magnitude)
             ),
         },
         tolerance=1e-5,
     )
-    expect_close(filtered[3:-3], right[3:-3], "Inside, take the middle one of 7 neighbours.")
-    hint = "At the ends the picture is mirrored, the outermost bin itself being repeated."
+    hint = "Away from the ends, take the middle one of 7 neighbours."
+    expect_close(filtered[3:-3], right[3:-3], hint)
+    hint = "At the ends the spectrogram is mirrored, and the outermost bin appears twice."
     expect_close(filtered, right, hint)
     hint = "With a width of 9 something goes wrong: where is half a width?"
     expect_close(tensor(function(magnitude.clone(), 9)), smooth_along(magnitude, 9, axis=-2), hint)
     narrow = tensor(function(magnitude.clone(), 1))
     expect_close(narrow, magnitude, "A width of 1 changes nothing.")
-    return "What is percussive stays, what is harmonic goes."
+    return "The filter keeps the percussive part and removes the harmonic part."
 
 
 def _filtered(magnitude: Tensor, width: int, mode: str) -> Tensor:
@@ -84,43 +85,85 @@ def _mirrored_backwards(magnitude: Tensor) -> Tensor:
 
 
 @check
-def frames_per_bar(function: Callable[..., float]) -> str:
-    """Exercise 2: the period of a bar."""
-    cases = torch.tensor([[120, 4, 441, 44100], [60, 3, 512, 22050], [90, 5, 256, 8000]]).double()
-    tempo, beats, hop, rate = cases.T
-    right = beats * 60 / tempo * rate / hop
-    answers = [tensor(function(*case)) for case in cases.int().tolist()]
-    got = torch.stack([answer.reshape(()).double() for answer in answers])
-    name_mistake(
-        got,
-        {
-            "That is a bar in samples: how many hops are in it?": right * hop,
-            "That is a bar in seconds: how many hops are in it?": beats * 60 / tempo,
-            "That is one beat: how many make a bar?": right / beats,
-            "All your bars have 4 beats: use `beats`.": 4 * right / beats,
-            "All your hops have 512 samples: use `hop_length`.": right * hop / 512,
-            "All your seconds have 22 050 samples: use `sample_rate`.": 22050 * right / rate,
-            "At a faster tempo a bar is shorter: yours is longer.": (
-                beats * tempo / 60 * rate / hop
-            ),
-            "The tempo counts beats per minute, not per second.": right / 60,
-            "You round, but the period need not be a whole number of frames.": right.round(),
-            "You round down, but the period need not be a whole number of frames.": right.floor(),
-            "You round up, but the period need not be a whole number of frames.": right.ceil(),
-        },
-        tolerance=1e-5,
-    )
-    hint = f"At 120 a bar of four beats lasts 2 s: with hops of 10 ms that is not {got[0]:g}."
-    expect(abs(got[0] - 200) < 1e-3, hint)
-    expect_close(got, right, "With other beats, hops and sample rates it goes wrong.", 1e-5)
-    default = tensor(function(90, 3)).item()
-    expect(abs(default - 2 * 22050 / 512) < 1e-3, "Keep the default hop and sample rate.")
-    return f"A waltz at 90 repeats every {default:.0f} frames."
+def better_period(function: Callable[[Tensor, int, int], int]) -> str:
+    """Exercise 2: a period with which REPET separates the voice better."""
+    shortest, longest = 10, 140
+    peaks, yours, same = [], [], True
+    for background, voice in _songs():
+        beats = beat_spectrum((background + voice).square())
+        period = _whole(function(beats.clone(), shortest, longest))
+        limit = min(longest, len(beats) // 3)
+        expect(period >= shortest, f"{period} frames are shorter than `shortest`.")
+        hint = f"{period} frames are longer than `longest` or do not fit three times into the song."
+        expect(period <= limit, hint)
+        peak = repeating_period(beats, shortest, longest)
+        same = same and period == peak
+        peaks.append(_voice_sdr(background, voice, peak))
+        yours.append(_voice_sdr(background, voice, period))
+    expect(not same, "These are the highest peaks: are some of their multiples nearly as high?")
+    before, after = sum(peaks) / len(peaks), sum(yours) / len(yours)
+    told = f"Your periods give {after:.1f} dB for the voice, the highest peaks {before:.1f} dB"
+    expect(after > before + 0.2, f"{told}: yours are no better.")
+    expect(after > before + 1, f"{told}: better, but more is possible.")
+    return f"{told}, on average over {len(yours)} songs."
+
+
+def _whole(answer: object) -> int:
+    """The answer as a whole number of frames."""
+    number = tensor(answer)
+    expect(number.numel() == 1, f"Return one period, not {number.numel()} numbers.")
+    expect(number == number.round(), f"Return a whole number of frames, not {number.item():g}.")
+    return int(number)
+
+
+def _voice_sdr(background: Tensor, voice: Tensor, period: int) -> float:
+    """SDR in dB of the voice's magnitude (f, n) that REPET finds with a period."""
+    mixture = (background + voice)[None]
+    found = (1 - Repet(period, period)(mixture)) * mixture
+    return float(10 * torch.log10(voice.square().sum() / (found[0] - voice).square().sum()))
+
+
+def _songs() -> Iterator[tuple[Tensor, Tensor]]:
+    """Background and voice (f, n) of twelve small songs.
+
+    Their drums repeat every `half` frames and their chords after `n_chords` times as many. The
+    drums become louder, so that short lags look more similar than long ones.
+    """
+    for half, n_chords, n_frames in ((16, 4, 480), (16, 8, 520), (20, 4, 420),
+                                     (12, 8, 420), (24, 4, 480), (20, 2, 360)):  # fmt: skip
+        for seed in range(2):
+            generator = torch.Generator().manual_seed(seed)
+            yield _song(half, n_chords, n_frames, generator)
+
+
+def _song(
+    half: int, n_chords: int, n_frames: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """One of the `_songs`."""
+
+    def rand(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator)
+
+    frames = torch.arange(n_frames)
+    hits = torch.zeros(32, half)
+    hits[:, :2], hits[:, half // 2 : half // 2 + 2] = 2.5 * rand(32, 1), 2.5 * rand(32, 1)
+    velocity = (0.7 + 0.6 * rand(n_frames // 4 + 1)).repeat_interleave(4)[:n_frames]
+    drums = hits[:, frames % half] * velocity * (1.2 * (frames / n_frames - 0.5)).exp()
+    chords = 0.8 * (rand(32, n_chords) > 0.6)[:, (frames // half) % n_chords]
+    background = (drums + chords) * (0.9 + 0.2 * rand(32, n_frames))
+    voice, start = torch.zeros(32, n_frames), 0
+    while start < n_frames:
+        end = start + 4 + int(12 * rand(1))
+        if rand(1) < 0.4:
+            pitch = 3 + int(6 * rand(1))
+            voice[pitch::pitch, start:end] = 1.5
+        start = end
+    return background, voice
 
 
 @check
 def repetitiveness(function: Callable[[Tensor, int, int], float]) -> str:
-    """Exercise 3: the height of the highest peak over the usual level."""
+    """Exercise 3: the highest peak relative to the level of unrelated frames."""
     beats = torch.tensor([1.3, 0.9, 0.2, 0.3, 0.2, 0.7, 0.2, 0.95])
     got = tensor(function(beats.clone(), 2, 6))
     expect(got.numel() == 1, f"Return one number, not {got.numel()}.")
@@ -128,21 +171,21 @@ def repetitiveness(function: Callable[[Tensor, int, int], float]) -> str:
         got.reshape(()),
         {
             "That is the lag of the peak: how high is it?": torch.tensor(5.0),
-            "That is the place of the peak in the range: how high is it?": torch.tensor(3.0),
-            "That is the height alone: a share of lag 0 is asked for, without the usual level.": (
+            "That is the position of the peak in the range: how high is it?": torch.tensor(3.0),
+            "That is the height alone: subtract the median, and divide by lag 0.": (
                 torch.tensor(0.7)
             ),
-            "You divide by lag 0, but take no median off.": torch.tensor(0.7 / 1.3),
-            "You take the median off the peak only: take it off lag 0 as well.": (
+            "You divide by lag 0, but subtract no median.": torch.tensor(0.7 / 1.3),
+            "You subtract the median from the peak only: subtract it from lag 0 as well.": (
                 torch.tensor(0.5 / 1.3)
             ),
-            "You take the median off the peak, but do not divide by lag 0.": torch.tensor(0.5),
-            "You take the median off after dividing by lag 0.": torch.tensor(0.7 / 1.3 - 0.2),
-            "You take off the mean: take the median of the lags.": torch.tensor(0.38 / 0.98),
-            "You take off the median of all lags, though only those of the range count.": (
+            "You subtract the median from the peak, but do not divide by lag 0.": torch.tensor(0.5),
+            "You subtract the median after dividing by lag 0.": torch.tensor(0.7 / 1.3 - 0.2),
+            "You subtract the mean: subtract the median of the lags.": torch.tensor(0.38 / 0.98),
+            "You subtract the median of all lags, and only those of the range count.": (
                 torch.tensor(0.4)
             ),
-            "You take off the median of all lags: only those of the range count.": (
+            "You subtract the median of all lags: only those of the range count.": (
                 torch.tensor(0.25)
             ),
             "The highest point of all lags is lag 0: look between `shortest` and `longest`.": (
@@ -170,10 +213,10 @@ def repetitiveness(function: Callable[[Tensor, int, int], float]) -> str:
 
 @check
 def three_masks(function: Callable[[Tensor, float], Tensor]) -> str:
-    """Exercise 4: harmonic, percussive and the rest."""
+    """Exercise 4: harmonic, percussive and residual mask."""
     magnitude = _noise(40, 50) ** 3
     masks = tensor(function(magnitude.clone(), 2.0))
-    expect(masks.shape != (2, 40, 50), "Two masks leave something over: the residual is the third.")
+    expect(masks.shape != (2, 40, 50), "Two masks leave a rest: the residual is the third.")
     expect(masks.shape == (3, 40, 50), f"Three masks (3, f, n), not {tuple(masks.shape)}.")
     expect(masks.isfinite().all(), "There is a mask that is infinite or NaN.")
     harmonic, percussive = harmonic_percussive_masks(magnitude, margin=2.0)
@@ -189,7 +232,7 @@ def three_masks(function: Callable[[Tensor, float], Tensor]) -> str:
             "Without the margin nothing is left over: use `margin`.": (
                 torch.cat([plain, 0 * plain[:1]])
             ),
-            "The residual is what *both* masks leave, but yours multiplies what each leaves.": (
+            "The residual is what *both* masks leave: you multiply what each leaves.": (
                 torch.stack([harmonic, percussive, (1 - harmonic) * (1 - percussive)])
             ),
             "The residual is what is in neither mask: yours is what is in both.": (

@@ -1,4 +1,4 @@
-"""From a mask of the background to two stems: the singer and the band."""
+"""From a mask of the background to two stems, vocals and accompaniment."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from common.signal.stft import STFT
 
 @dataclass(frozen=True)
 class BackgroundSeparator:
-    """Give the background one stem and whatever is not background the other.
+    """Separate the background from the voice, which is all the rest.
 
     background: magnitude (c, f, n) → mask of the background (c, f, n), in
     [0, 1]. mixture: (b, c, t) → stems: (b, 2, c, t), which add up to the
-    mixture. Below `cutoff` Hz, where nobody sings, all is background.
+    mixture. Below `cutoff` Hz, where few voices go, all is background.
     """
 
     background: Callable[[Tensor], Tensor]

@@ -1,4 +1,4 @@
-"""Harmonic-percussive separation: the two parts of a spectrogram by two median filters."""
+"""Harmonic-percussive separation by two median filters."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from common.signal.stft import STFT
 
 
 def smooth_along(magnitude: Tensor, width: int, axis: int) -> Tensor:
-    """Median over `width` neighbours along one axis, an odd number.
+    """Median over an odd number `width` of neighbours along one axis.
 
-    magnitude: any shape → the same; axis -1 is time, axis -2 frequency. Beyond
-    the ends the magnitude is mirrored.
+    magnitude: any shape → the same; axis -1 is time, axis -2 frequency. At the
+    ends the magnitude is mirrored.
     """
-    rows, beyond = magnitude.movedim(axis, -1).numpy(), width // 2
-    margins = [(0, 0)] * (rows.ndim - 1) + [(beyond, beyond)]
+    rows, half = magnitude.movedim(axis, -1).numpy(), width // 2
+    margins = [(0, 0)] * (rows.ndim - 1) + [(half, half)]
     padded = np.pad(rows, margins, mode="symmetric")
-    # All rows as one: in one dimension SciPy's filter is ten times as fast.
+    # SciPy filters one long row ten times as fast as many short ones.
     line = ndimage.median_filter(padded.ravel(), size=width)
-    smooth = line.reshape(padded.shape)[..., beyond : beyond + rows.shape[-1]]
+    smooth = line.reshape(padded.shape)[..., half : half + rows.shape[-1]]
     return torch.from_numpy(smooth).movedim(-1, axis).contiguous()
 
 
@@ -35,10 +35,10 @@ def harmonic_percussive_masks(
     """Soft masks of the harmonic and of the percussive part.
 
     magnitude: (..., f, n), linear → two masks of the same shape, in [0, 1].
-    The harmonic part survives a median over time, the percussive part one over
-    frequency; the masks are shares of their energy. With a margin above 1 the
-    two add up to less than 1: a bin in which neither part is `margin` times as
-    large as the other goes mostly to neither.
+    A median over time estimates the harmonic part, and one over frequency the
+    percussive part; the masks are their shares of the energy. With a margin
+    above 1 the two add up to less than 1: a bin in which neither part is
+    `margin` times as large as the other goes mostly to neither.
     Fitzgerald 2010, eq. 3-6; margin: Driedger et al. 2014.
     """
     harmonic = smooth_along(magnitude, width, axis=-1) ** 2
@@ -51,7 +51,7 @@ def harmonic_percussive_masks(
 
 @dataclass(frozen=True)
 class HPSS:
-    """Take the percussive part for the drums. Fitzgerald 2010.
+    """Separate the drums as the percussive part. Fitzgerald 2010.
 
     width: of both median filters, in frames and in bins. mixture: (b, c, t) →
     stems: (b, 2, c, t), which add up to the mixture.

@@ -1,4 +1,4 @@
-"""What comes again is the band, what does not is the singer: REPET, REPET-SIM and the 2DFT.
+"""Separation of a repeating background from a voice: REPET, REPET-SIM and the 2DFT.
 
 Each method turns magnitude (c, f, n) into a mask of the background (c, f, n), in [0, 1];
 `BackgroundSeparator` makes stems of it.
@@ -21,11 +21,11 @@ ROUNDING = 1e-8
 
 
 def beat_spectrum(power: Tensor) -> Tensor:
-    """How much a spectrogram is like itself so many frames later.
+    """Similarity of a power spectrogram to itself after each lag in frames.
 
     power: (f, n) → (n,), 1 at lag 0. The autocorrelation over time, divided by
-    the number of frames that meet, and averaged over bins. Foote and Uchihashi
-    2001; Rafii and Pardo 2013, eq. 1.
+    the number of overlapping frames, and averaged over bins. Foote and
+    Uchihashi 2001; Rafii and Pardo 2013, eq. 1.
     """
     n_frames = power.shape[-1]
     spectrum = torch.fft.rfft(power, 2 * n_frames)
@@ -37,7 +37,7 @@ def beat_spectrum(power: Tensor) -> Tensor:
 def repeating_period(beats: Tensor, shortest: int, longest: int) -> int:
     """The lag with the highest beat spectrum (n,), within limits in frames.
 
-    A period is heard three times at least: lags over n / 3 are left out.
+    The period must fit three times into the song: longer lags are left out.
     """
     longest = max(min(longest, len(beats) // 3), 1)
     shortest = min(shortest, longest)
@@ -45,17 +45,17 @@ def repeating_period(beats: Tensor, shortest: int, longest: int) -> int:
 
 
 def share(model: Tensor, magnitude: Tensor) -> Tensor:
-    """The part of a magnitude (c, f, n) that a model explains, in [0, 1]."""
+    """Share of a magnitude (c, f, n) that a model explains, in [0, 1]."""
     return torch.minimum(model, magnitude) / (magnitude + EPSILON)
 
 
 @dataclass(frozen=True)
 class Repet:
-    """Mask what comes again after one period. Rafii and Pardo 2013.
+    """Mask of what repeats with a fixed period. Rafii and Pardo 2013.
 
-    shortest, longest: which periods are looked for, in frames. The model of
-    the background is the median over all periods of the frames at the same
-    place in the bar; NaN fills the last period and is left out of the median.
+    shortest, longest: limits of the period, in frames. The model of the
+    background is the median over all periods, taken at the same position in
+    the period; NaN fills the last period and is left out of the median.
     """
 
     shortest: int = 35
@@ -85,7 +85,7 @@ def frame_similarity(magnitude: Tensor) -> Tensor:
 def most_similar(row: Tensor, distance: int, n_most: int) -> Tensor:
     """Indices of the `n_most` highest peaks of a row (n,), highest first.
 
-    A peak is nowhere topped within `distance` frames to either side.
+    A peak is the highest value within `distance` frames on either side.
     """
     width = 2 * distance + 1
     highest = functional.max_pool1d(row[None], width, 1, distance)[0]
@@ -95,11 +95,11 @@ def most_similar(row: Tensor, distance: int, n_most: int) -> Tensor:
 
 @dataclass(frozen=True)
 class RepetSim:
-    """Mask what sounds alike elsewhere, at no fixed period.
+    """Mask of what repeats at any time, without a fixed period.
 
-    n_most: how many similar frames at most; distance: how far they lie apart,
-    in frames. The model of a frame is the median over the frames most similar
-    to it, itself among them. Rafii and Pardo 2012.
+    n_most: largest number of similar frames; distance: the smallest distance
+    between them, in frames. The model of a frame is the median over the frames
+    most similar to it, including itself. Rafii and Pardo 2012.
     """
 
     n_most: int = 100
@@ -115,28 +115,28 @@ class RepetSim:
 
 
 def peaks_of(transform: Tensor, neighbourhood: tuple[int, int]) -> Tensor:
-    """How much each point of a 2-D spectrum stands out: (f, n) → [0, 1].
+    """Prominence of the peaks of a 2-D spectrum: (f, n) → [0, 1].
 
-    That is its distance to the mean of its neighbourhood, in standard
-    deviations, and 0 where another point of the neighbourhood is higher.
+    The distance of a peak from the mean of its neighbourhood, in standard
+    deviations, and 0 where a point is not the highest of its neighbourhood.
     """
     height = torch.fft.fftshift(transform.abs()).double().numpy()
     mean = ndimage.uniform_filter(height, neighbourhood)
     spread = ndimage.uniform_filter(height**2, neighbourhood) - mean**2
     least = ROUNDING * (height.max() + EPSILON)
-    outstanding = (height - mean) / (spread.clip(0) ** 0.5 + least)
+    prominence = (height - mean) / (spread.clip(0) ** 0.5 + least)
     is_peak = height == ndimage.maximum_filter(height, neighbourhood)
-    peaks = torch.fft.ifftshift(torch.from_numpy(outstanding * is_peak))
+    peaks = torch.fft.ifftshift(torch.from_numpy(prominence * is_peak))
     return (peaks / peaks.max().clamp(min=EPSILON)).to(transform.real.dtype)
 
 
 @dataclass(frozen=True)
 class FT2D:
-    """Mask what is periodic in the spectrogram, seen as a picture.
+    """Mask of what is periodic in the spectrogram, treated as an image.
 
-    The two-dimensional Fourier transform of a repeating spectrogram has few
-    and sharp peaks; the background is what the peaks alone give back.
-    neighbourhood: how wide, in both directions, a peak is the highest.
+    The two-dimensional Fourier transform of a repeating spectrogram has a few
+    sharp peaks; the inverse transform of these peaks is the background.
+    neighbourhood: the size within which a peak is the highest point.
     Seetharaman et al. 2017.
     """
 

@@ -90,9 +90,8 @@ def griffin_lim(
 ) -> Tensor:
     """Magnitude `(..., f, n)`, linear → audio `(..., length)` that has it.
 
-    Starts from random phase (drawn from `seed`) and alternates between the
-    two facts that are known: the magnitude, and that the spectrum belongs to
-    some audio. Griffin and Lim 1984.
+    Starts from random phase (drawn from `seed`) and enforces in turn that the
+    spectrum is consistent and that it has the magnitude. Griffin and Lim 1984.
     """
     generator = torch.Generator().manual_seed(seed)
     turns = torch.rand(magnitude.shape, generator=generator).to(magnitude)

@@ -12,7 +12,7 @@ from answers import Answers
 from common.signal.stft import STFT
 
 
-def window_loop(low, high, sample_rate, bins=2, start=2):
+def window_loop(low, high, sample_rate, bins=2.5, start=2):
     n_fft = start
     while (high - low) * n_fft / sample_rate < bins:
         n_fft *= 2
@@ -21,37 +21,37 @@ def window_loop(low, high, sample_rate, bins=2, start=2):
 
 def window_numpy(low, high, sample_rate):
     sizes = 2 ** np.arange(1, 24)
-    return sizes[sizes * (high - low) >= 2 * sample_rate][0]
+    return sizes[sizes * (high - low) >= 2.5 * sample_rate][0]
 
 
 def window_by_bits(low, high, sample_rate):
-    return 1 << (math.ceil(2 * sample_rate / (high - low)) - 1).bit_length()
+    return 1 << (math.ceil(2.5 * sample_rate / (high - low)) - 1).bit_length()
 
 
 def window_strict(low, high, sample_rate):
     n_fft = 2
-    while (high - low) * n_fft / sample_rate <= 2:
+    while (high - low) * n_fft / sample_rate <= 2.5:
         n_fft *= 2
     return n_fft
 
 
-def pile_padded(window, hop_length):
+def sum_padded(window, hop_length):
     whole = functional.pad(window, (0, -len(window) % hop_length))
     return whole.reshape(-1, hop_length).sum(dim=0)
 
 
-def pile_of_slices(window, hop_length):
+def sum_of_slices(window, hop_length):
     return torch.stack([window[place::hop_length].sum() for place in range(hop_length)])
 
 
-def pile_numpy(window, hop_length):
-    pile = np.zeros(hop_length)
-    np.add.at(pile, np.arange(len(window)) % hop_length, window.numpy())
-    return pile
+def sum_numpy(window, hop_length):
+    total = np.zeros(hop_length)
+    np.add.at(total, np.arange(len(window)) % hop_length, window.numpy())
+    return total
 
 
-def pile_laid_out(window, hop_length):
-    """Many frames laid out, and one hop cut from the middle."""
+def sum_of_frames(window, hop_length):
+    """Add many frames, and cut one hop from the middle."""
     n_frames = 2 * len(window) // hop_length + 3
     line = torch.zeros(n_frames * hop_length + len(window), dtype=torch.float64)
     for frame in range(n_frames):
@@ -60,12 +60,12 @@ def pile_laid_out(window, hop_length):
     return line[middle : middle + hop_length]
 
 
-def pile_cut(window, hop_length):
+def sum_cut(window, hop_length):
     pieces = len(window) // hop_length
     return window[: pieces * hop_length].reshape(pieces, hop_length).sum(dim=0)
 
 
-def pile_filled_before(window, hop_length):
+def sum_padded_before(window, hop_length):
     missing = -len(window) % hop_length
     return functional.pad(window, (missing, 0)).reshape(-1, hop_length).sum(dim=0)
 
@@ -148,50 +148,101 @@ def inconsistent_with(change):
     return level
 
 
+def random_phases(magnitude, seed=0):
+    turns = torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(seed))
+    return torch.polar(magnitude, 2 * torch.pi * turns)
+
+
+def momentum(alpha, n_iter=30, seed=0, restored=True):
+    """Griffin-Lim with momentum; not restored: the extrapolated magnitude is kept."""
+
+    def estimate(magnitude, stft, length):
+        spectrum = random_phases(magnitude, seed)
+        before = torch.zeros_like(spectrum)
+        for _ in range(n_iter):
+            consistent = stft(stft.inverse(spectrum, length))
+            further = consistent + alpha * (consistent - before)
+            spectrum = torch.polar(magnitude, further.angle()) if restored else further
+            before = consistent
+        return stft.inverse(spectrum, length)
+
+    return estimate
+
+
+def momentum_numpy(magnitude, stft, length):
+    wanted = magnitude.double().numpy()
+    turns = np.random.default_rng(1).random(wanted.shape)
+    spectrum, before = wanted * np.exp(2j * np.pi * turns), None
+    for _ in range(29):
+        found = stft(stft.inverse(torch.from_numpy(spectrum), length)).numpy()
+        further = found if before is None else 2 * found - before
+        spectrum, before = wanted * np.exp(1j * np.angle(further)), found
+    return stft.inverse(torch.from_numpy(spectrum), length).numpy()
+
+
+def momentum_rising(magnitude, stft, length):
+    """Nesterov's schedule: the momentum grows from 0 towards 1."""
+    spectrum, before = random_phases(magnitude, 2), None
+    for i in range(30):
+        found = stft(stft.inverse(spectrum, length))
+        further = found if before is None else found + (i + 2) / (i + 3) * (found - before)
+        spectrum, before = torch.polar(magnitude, further.angle()), found
+    return stft.inverse(spectrum, length)
+
+
+def random_only(magnitude, stft, length):
+    stft(torch.zeros(length))
+    return stft.inverse(random_phases(magnitude), length)
+
+
 ANSWERS = {
     "window_for": Answers(
         right={
             "loop": window_loop,
             "NumPy": window_numpy,
             "bits": window_by_bits,
-            "logarithm": lambda low, high, rate: 2 ** math.ceil(math.log2(2 * rate / (high - low))),
+            "logarithm": lambda low, high, rate: (
+                2 ** math.ceil(math.log2(2.5 * rate / (high - low)))
+            ),
         },
         wrong={
             "one bin": (lambda *x: window_loop(*x, bins=1), "bins apart: too close"),
+            "two bins": (lambda *x: window_loop(*x, bins=2), "440 and 463.7 Hz show a dip of only"),
             "four bins": (lambda *x: window_loop(*x, bins=4), "half of it would do"),
+            "three bins": (lambda *x: window_loop(*x, bins=3), "Exactly 2.5 bins are enough"),
             "no power of two": (
-                lambda low, high, rate: math.ceil(2 * rate / (high - low)),
+                lambda low, high, rate: math.ceil(2.5 * rate / (high - low)),
                 "It should be a power of two",
             ),
             "no whole number": (
-                lambda low, high, rate: math.log2(2 * rate / (high - low)),
+                lambda low, high, rate: math.log2(2.5 * rate / (high - low)),
                 "a positive whole number",
             ),
             "from 2048 on": (lambda *x: window_loop(*x, start=2048), "a shorter window than 2048"),
-            "more than two bins": (window_strict, "Exactly two bins apart is enough"),
+            "more than 2.5 bins": (window_strict, "Exactly 2.5 bins are enough"),
             "fixed sample rate": (
-                lambda low, high, rate: window_loop(low, high, 22050 if rate > 8000 else rate),
+                lambda low, high, rate: window_loop(low, high, 22050 if rate > 25600 else rate),
                 "Twice the sample rate",
             ),
         },
     ),
-    "pile_of_windows": Answers(
+    "window_sum": Answers(
         right={
-            "filled up": pile_padded,
-            "slices": pile_of_slices,
-            "NumPy": pile_numpy,
-            "laid out, double precision": pile_laid_out,
+            "padded": sum_padded,
+            "slices": sum_of_slices,
+            "NumPy": sum_numpy,
+            "frames added, double precision": sum_of_frames,
         },
         wrong={
-            "squared": (lambda w, hop: pile_padded(w**2, hop), "squared windows"),
-            "mean": (lambda w, hop: pile_padded(w, hop) / (len(w) // hop), "mean of the pieces"),
+            "squared": (lambda w, hop: sum_padded(w**2, hop), "squared windows"),
+            "mean": (lambda w, hop: sum_padded(w, hop) / (len(w) // hop), "mean of the pieces"),
             "every piece": (lambda w, hop: w.reshape(-1, hop).sum(dim=1), "each piece of a hop"),
             "turned": (lambda w, hop: w.reshape(hop, -1).sum(dim=1), "every second sample"),
-            "two windows": (lambda w, hop: w[:hop] + w[hop : 2 * hop], "Only two windows meet"),
-            "backwards": (lambda w, hop: pile_padded(w, hop).flip(0), "in the wrong order"),
-            "remainder lost": (pile_cut, "The last sample of 7 is lost"),
-            "filled before": (pile_filled_before, "fill up at the end"),
-            "one sum": (lambda w, hop: w.sum() / hop, "one sum over all places"),
+            "two windows": (lambda w, hop: w[:hop] + w[hop : 2 * hop], "add only two windows"),
+            "backwards": (lambda w, hop: sum_padded(w, hop).flip(0), "in the wrong order"),
+            "remainder lost": (sum_cut, "The last sample of 7 is lost"),
+            "padded before": (sum_padded_before, "pad at the end"),
+            "one sum": (lambda w, hop: w.sum() / hop, "one sum over all positions"),
         },
     ),
     "robot": Answers(
@@ -221,7 +272,7 @@ ANSWERS = {
             "random phases": (robot_random, "It does not hum"),
             "spectrum": (robot_spectrum, "Audio is real"),
             "too short": (robot_short, "as many samples as came in"),
-            "phases as they were": (robot_unchanged, "the sound as it was"),
+            "phases as they were": (robot_unchanged, "the unchanged sound"),
         },
     ),
     "inconsistency": Answers(
@@ -264,6 +315,36 @@ ANSWERS = {
             "one per frame": (
                 inconsistent_with(lambda x, y: 20 * torch.log10((y - x).norm(dim=0))),
                 "Return one number",
+            ),
+        },
+    ),
+    "fast_griffin_lim": Answers(
+        right={
+            "momentum of 0.99": momentum(0.99),
+            "NumPy, momentum of 1": momentum_numpy,
+            "rising momentum": momentum_rising,
+            "momentum of 0.8, another start": momentum(0.8, seed=3),
+        },
+        wrong={
+            "plain": (momentum(0.0), "a little further along the last change"),
+            "plain from a lucky start": (momentum(0.0, seed=5), "further along the last change"),
+            "backwards": (momentum(-0.3), "a little further along the last change"),
+            "too large": (momentum(1.2), "a little further along the last change"),
+            "too small": (momentum(0.5), "try a larger momentum"),
+            "more round trips": (momentum(0.0, n_iter=200), "You call `stft` 200 times"),
+            "magnitude not restored": (momentum(0.99, restored=False), "is the magnitude restored"),
+            "random phases": (random_only, "is the magnitude restored"),
+            "no round trip": (
+                lambda magnitude, stft, length: stft.inverse(random_phases(magnitude), length),
+                "You never call `stft`",
+            ),
+            "spectrum": (
+                lambda magnitude, stft, length: stft(stft.inverse(magnitude + 0j, length)),
+                "That is a spectrum",
+            ),
+            "too short": (
+                lambda *x: momentum(0.99)(*x)[:-128],
+                "Return 12000 samples",
             ),
         },
     ),

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from answers import Answers
 from common.classical.hpss import harmonic_percussive_masks, smooth_along
+from common.classical.repetition import repeating_period
 
 
 def percussive_unfolded(magnitude, width):
@@ -67,26 +68,52 @@ def percussive_of_seven(magnitude, width):
     return percussive_unfolded(magnitude, 7)
 
 
-def bar(tempo, beats=4, hop_length=512, sample_rate=22050):
-    return beats * 60 / tempo * sample_rate / hop_length
+def period_of_all_multiples(beats, shortest, longest):
+    scores = [beats[p : 2 * len(beats) // 3 : p].mean() for p in range(shortest, longest + 1)]
+    within = min(longest, len(beats) // 3) - shortest + 1
+    return shortest + int(torch.stack(scores[:within]).argmax())
 
 
-def bar_torch(tempo, beats=4, hop_length=512, sample_rate=22050):
-    period = torch.tensor(60.0, dtype=torch.float64) / tempo
-    return period * beats / (hop_length / sample_rate)
+def period_of_high_multiple(beats, shortest, longest):
+    period = repeating_period(beats, shortest, longest)
+    inside = beats.numpy()[shortest : min(longest, len(beats) // 3) + 1]
+    usual, longest = np.median(inside), shortest + len(inside) - 1
+    high = np.arange(period, longest + 1, period)
+    high = high[beats.numpy()[high] - usual >= 0.8 * (beats.numpy()[period] - usual)]
+    return high.max()
 
 
-def bar_numpy(tempo, beats=4, hop_length=512, sample_rate=22050):
-    return np.sum([60 * sample_rate / (tempo * hop_length)] * beats)
+def period_doubled(beats, shortest, longest, times=10):
+    """Double while the period fits three times into the song."""
+    period = repeating_period(beats, shortest, longest)
+    for _ in range(times):
+        if 2 * period <= min(longest, len(beats) // 3):
+            period *= 2
+    return float(period)
 
 
-def bar_with(period):
-    """A bar by another formula of tempo, beats, hop and sample rate."""
+def period_tripled(beats, shortest, longest):
+    period = repeating_period(beats, shortest, longest)
+    return 3 * period if 3 * period <= min(longest, len(beats) // 3) else period
 
-    def frames(tempo, beats=4, hop_length=512, sample_rate=22050):
-        return period(tempo, beats, hop_length, sample_rate)
 
-    return frames
+def period_twice_if_higher(beats, shortest, longest):
+    period = repeating_period(beats, shortest, longest)
+    fits = 2 * period <= min(longest, len(beats) // 3)
+    return 2 * period if fits and beats[2 * period] > 0.97 * beats[period] else period
+
+
+def period_of_late_peak(beats, shortest, longest):
+    """The longest peak that is nearly as high as the highest."""
+    longest = min(longest, len(beats) // 3)
+    inside = beats[shortest : longest + 1]
+    usual = inside.median()
+    found = 0
+    for lag in range(shortest, longest + 1):
+        is_peak = beats[lag] >= beats[lag - 3 : lag + 4].max()
+        if is_peak and beats[lag] - usual >= 0.9 * (inside.max() - usual):
+            found = lag
+    return torch.tensor(found)
 
 
 def repeats(beats, shortest, longest):
@@ -168,28 +195,42 @@ ANSWERS = {
         wrong={
             "along time": (filtered_with("reflect", (0, 1)), "That runs along time"),
             "along both": (filtered_with("reflect", (1, 1)), "over both axes"),
-            "silence beyond": (filtered_with("constant"), "you take silence"),
+            "silence beyond": (filtered_with("constant"), "you take zeros"),
             "outermost repeated": (filtered_with("nearest"), "repeat the outermost bin"),
             "mirror on the bin": (filtered_with("mirror"), "should appear twice"),
-            "round the corner": (filtered_with("wrap"), "at the other"),
+            "round the corner": (filtered_with("wrap"), "from the other end"),
             "mean": (percussive_mean, "That is a mean"),
             "ends lost": (percussive_without_ends, "Six bins are lost"),
             "not flipped": (percussive_not_flipped, "the nearest bins come first"),
             "fixed width": (percussive_of_seven, "With a width of 9"),
         },
     ),
-    "frames_per_bar": Answers(
-        right={"formula": bar, "torch, double precision": bar_torch, "NumPy": bar_numpy},
+    "better_period": Answers(
+        right={
+            "mean of all multiples": period_of_all_multiples,
+            "high multiple, NumPy": period_of_high_multiple,
+            "doubled": period_doubled,
+            "late peak": period_of_late_peak,
+        },
         wrong={
-            "samples": (bar_with(lambda t, b, h, r: b * 60 / t * r), "a bar in samples"),
-            "seconds": (bar_with(lambda t, b, h, r: b * 60 / t), "a bar in seconds"),
-            "one beat": (bar_with(lambda t, b, h, r: 60 / t * r / h), "That is one beat"),
-            "four beats": (bar_with(lambda t, b, h, r: bar(t, 4, h, r)), "use `beats`"),
-            "fixed hop": (bar_with(lambda t, b, h, r: bar(t, b, 512, r)), "use `hop_length`"),
-            "fixed rate": (bar_with(lambda t, b, h, r: bar(t, b, h)), "use `sample_rate`"),
-            "upside down": (bar_with(lambda t, b, h, r: b * t / 60 * r / h), "a bar is shorter"),
-            "rounded": (bar_with(lambda t, b, h, r: round(bar(t, b, h, r))), "You round, but"),
-            "per second": (bar_with(lambda t, b, h, r: b / t * r / h), "beats per minute"),
+            "highest peak": (repeating_period, "These are the highest peaks"),
+            "shortest": (lambda beats, shortest, longest: shortest, "yours are no better"),
+            "longest": (
+                lambda beats, shortest, longest: min(longest, len(beats) // 3),
+                "yours are no better",
+            ),
+            "doubled too far": (
+                lambda *x: 2 * period_doubled(*x),
+                "do not fit three times into the song",
+            ),
+            "halved": (
+                lambda beats, shortest, longest: repeating_period(beats, shortest, longest) // 2,
+                "are shorter than `shortest`",
+            ),
+            "tripled": (period_tripled, "yours are no better"),
+            "doubled where higher": (period_twice_if_higher, "better, but more is possible"),
+            "no whole number": (lambda *x: 1.5 * repeating_period(*x) + 0.25, "a whole number"),
+            "lags": (lambda beats, *limits: beats.topk(3).indices, "Return one period"),
         },
     ),
     "repetitiveness": Answers(
@@ -208,11 +249,11 @@ ANSWERS = {
             ),
             "no median": (
                 repeats_with(lambda beats, inside: inside.max() / beats[0]),
-                "take no median off",
+                "subtract no median",
             ),
             "off the peak only": (
                 repeats_with(lambda beats, inside: (inside.max() - inside.median()) / beats[0]),
-                "off the peak only",
+                "from the peak only",
             ),
             "not divided": (
                 repeats_with(lambda beats, inside: inside.max() - inside.median()),
@@ -220,7 +261,7 @@ ANSWERS = {
             ),
             "mean": (
                 repeats_with(lambda b, inside: over_usual(inside.max(), inside.mean(), b[0])),
-                "You take off the mean",
+                "You subtract the mean",
             ),
             "median of all": (
                 repeats_with(lambda b, inside: over_usual(inside.max(), b.median(), b[0])),
