@@ -11,7 +11,7 @@ from common.signal.masks import EPSILON
 
 
 def shrink(x: Tensor, by: Tensor | float) -> Tensor:
-    """Soft thresholding: move every number towards zero by `by`, or to it."""
+    """Soft thresholding: reduce every magnitude by `by`, at most to zero."""
     return x.sign() * (x.abs() - by).clamp(min=0)
 
 
