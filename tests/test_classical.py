@@ -13,6 +13,7 @@ from common.classical.background import BackgroundSeparator
 from common.classical.hpss import HPSS, harmonic_percussive_masks, smooth_along
 from common.classical.ica import fast_ica, whiten
 from common.classical.nmf import (
+    FLOOR,
     SupervisedNMF,
     beta_divergence,
     nmf,
@@ -215,6 +216,18 @@ def test_activations_are_scikit_learns(beta):
     np.testing.assert_allclose(activations, theirs.T, rtol=1e-4)
 
 
+def test_both_factors_are_scikit_learns():
+    """From the same start, with the Kullback-Leibler divergence."""
+    data = noise(30, 40)
+    templates, activations, _ = nmf(data, 4, n_iter=0)
+    theirs, their_templates, _ = non_negative_factorization(
+        data.T.numpy() + FLOOR, W=activations.T.numpy().copy(), H=templates.T.numpy().copy(),
+        n_components=4, init="custom", solver="mu", beta_loss=LOSS[1], max_iter=50, tol=0,
+    )  # fmt: skip
+    templates, activations, _ = nmf(data, 4, n_iter=50)
+    np.testing.assert_allclose(templates @ activations, (theirs @ their_templates).T, atol=1e-3)
+
+
 def test_divergences_are_zero_only_for_the_data_and_refuse_other_betas():
     data = noise(4, 4) + 0.1
     for beta in LOSS:
@@ -224,7 +237,7 @@ def test_divergences_are_zero_only_for_the_data_and_refuse_other_betas():
         beta_divergence(data, data, 3)
 
 
-def test_nmf_gives_sounds_of_unit_sum_and_fits():
+def test_nmf_gives_templates_of_unit_sum_and_fits():
     data = noise(30, 3) @ noise(3, 40, seed=1)
     templates, activations, _ = nmf(data, 3, n_iter=500)
     torch.testing.assert_close(templates.sum(dim=0), torch.ones(3))
@@ -233,7 +246,7 @@ def test_nmf_gives_sounds_of_unit_sum_and_fits():
     assert torch.equal(templates, again)
 
 
-def test_supervised_nmf_knows_its_sounds():
+def test_supervised_nmf_separates_what_its_dictionaries_model():
     """Two sources of disjoint bins: the masks are nearly perfect."""
     stft = STFT(256, 64)
     t = torch.arange(8000) / 8000
@@ -259,7 +272,7 @@ def test_sounding_frames_are_loud_ones_and_tracks_count_alike():
     assert torch.equal(frames, again)
 
 
-def test_committed_dictionaries_hold_sounds_of_every_stem():
+def test_committed_dictionaries_hold_templates_of_every_stem():
     separator = trained_nmf()
     assert separator.sources == SOURCES
     assert separator.dictionaries.shape == (4, separator.stft.n_bins, 32)

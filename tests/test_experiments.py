@@ -102,7 +102,7 @@ def test_trained_templates_beat_hpss_and_repetition_on_vocals():
     assert vocals["nmf"] > max(vocals["hpss"], vocals["repet"], vocals["repet-sim"])
     row = next(row for row in found["rows"] if row["method"] == "nmf")
     assert row["vocals_anyway"] == pytest.approx(row["sdr"]["vocals"], abs=1e-3)
-    assert row["learnt_numbers"] == METHODS["nmf"]().dictionaries.numel()
+    assert row["parameters"] == METHODS["nmf"]().dictionaries.numel()
 
 
 def test_the_table_of_dictionaries_is_whole_and_todays():

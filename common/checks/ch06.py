@@ -1,4 +1,4 @@
-"""Checks of chapter 06, factorization."""
+"""Checks of chapter 06, matrix factorisation."""
 
 from __future__ import annotations
 
@@ -8,13 +8,27 @@ import torch
 from torch import Tensor
 
 from common.checks import check, expect, expect_close, name_mistake
+from common.checks.drum_mixtures import (
+    N_COMPONENTS,
+    brightest,
+    centroid,
+    factored,
+    flatness,
+    follows,
+    loudness,
+    mean_sdr,
+    owned,
+)
 from common.checks.tensors import tensor
 from common.classical.nmf import beta_divergence, update_activations
+
+GOOD_SDR = 10.0
+"""What a good answer to exercise 3 reaches, in dB."""
 
 
 @check
 def update_templates(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
-    """Exercise 1: one multiplicative step for the templates."""
+    """Exercise 1: one multiplicative update of the templates."""
     # All axes equally long first: a wrong axis then gives a wrong number and not an error.
     square = _noise(4, 4), _noise(4, 4, seed=1), _noise(4, 4, seed=2)
     got = _unchanged(function, *square)
@@ -35,10 +49,10 @@ def update_templates(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> st
             ),
             "The numerator goes above the denominator, not below.": templates * lower / upper,
             "You leave out the denominator: what makes a template quieter?": templates * upper,
-            "That is the factor: what is multiplied by it?": upper / lower,
+            "That is the factor alone: multiply the templates by it.": upper / lower,
             "The denominator of a component does not depend on the frame: sum over the other axis "
             "of the activations.": templates * upper / activations.sum(dim=0),
-            "You divide each bin by a denominator of its own: it has one number per component, and "
+            "You divide each bin by a different denominator: it has one number per component, and "
             "components are the second axis of the templates.": templates * upper / lower[:, None],
             "The denominator adds up the wrong factor: what multiplies the templates?": (
                 templates * upper / templates.sum(dim=0)
@@ -65,51 +79,8 @@ def update_templates(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> st
 
 
 @check
-def growth(function: Callable[[float, float], float]) -> str:
-    """Exercise 2: how divergences scale."""
-    data, model = _noise(4, 4), _noise(4, 4, seed=1)
-    names = {2: "Euclidean", 1: "Kullback-Leibler", 0: "Itakura-Saito"}
-    cases = [(beta, gain) for beta in names for gain in (2.0, 5.0)]
-    right = torch.stack(
-        [
-            beta_divergence(gain * data, gain * model, beta) / beta_divergence(data, model, beta)
-            for beta, gain in cases
-        ]
-    )
-    got = torch.stack([tensor(function(*case)).reshape(()) for case in cases])
-    betas, gains = torch.tensor(cases).T
-    name_mistake(
-        got,
-        {
-            "All three cannot grow by the gain itself: what does a square do to it?": gains,
-            "All three cannot grow by the square of the gain: which of them has a square?": (
-                gains**2
-            ),
-            "You say that none of them grows. For which of them does the gain cancel?": gains**0,
-            "It fits at a gain of 2. Does the square of the gain also double at a gain of 5?": (
-                betas * gains
-            ),
-            "You have counted one power of the gain too few.": gains ** (betas - 1),
-            "You have counted one power of the gain too many.": gains ** (betas + 1),
-            "Does a louder song have a smaller error? The factor is upside down.": gains**-betas,
-            "You have exchanged Euclid's and Itakura-Saito's.": gains ** (2 - betas),
-            "Base and exponent have changed places.": betas**gains,
-            "That is the growth in decibels: a factor is asked for.": (
-                10 * torch.log10(gains**betas)
-            ),
-        },
-    )
-    for (beta, gain), found, wanted in zip(cases, got, right, strict=True):
-        hint = f"{names[beta]}: put gain × data and gain × model into it. What can be taken out?"
-        expect(
-            abs(found - wanted) < 1e-3 * wanted, f"{hint} You say {found:g} at a gain of {gain:g}."
-        )
-    return "At ten times the level the Euclidean error is 100 times, Itakura-Saito's the same."
-
-
-@check
 def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tensor]) -> str:
-    """Exercise 3: masks from components with owners."""
+    """Exercise 2: masks from components with owners."""
     templates, activations = _noise(6, 5), _noise(5, 7, seed=1)
     masks = tensor(function(templates.clone(), activations.clone(), [0, 2, 0, 0, 2], 4))
     for n_masks, hint in (
@@ -160,8 +131,43 @@ def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tens
 
 
 @check
+def drum_components(function: Callable[[Tensor, Tensor], Tensor]) -> str:
+    """Exercise 3: which components are drums, measured by the SDR of the drums."""
+    mixtures = [factored(seed) for seed in range(3)]
+    chosen = []
+    for mixture in mixtures:
+        answer = _unchanged(function, mixture.templates, mixture.activations)
+        shape = tuple(answer.shape)
+        hint = f"Return one value for each of the {N_COMPONENTS} components, not {shape}."
+        expect(shape == (N_COMPONENTS,), hint)
+        expect(((answer == 0) | (answer == 1)).all(), "Return True or False for every component.")
+        chosen.append(answer.bool())
+    baseline, true = (
+        mean_sdr(mixtures, [rule(mixture) for mixture in mixtures]) for rule in (brightest, owned)
+    )
+    reached = mean_sdr(mixtures, chosen)
+    inverted = mean_sdr(mixtures, [~these for these in chosen])
+    told = f"{reached:.1f} dB (baseline {baseline:.1f} dB, true owners {true:.1f} dB"
+    if reached < GOOD_SDR:
+        expect(inverted < GOOD_SDR, "These are the pitched components: invert your choice.")
+        expect(any(these.any() for these in chosen), "You find no drums at all.")
+        expect(not all(these.all() for these in chosen), "You take everything for drums.")
+        mistakes = {
+            "the pitch: a bass drum is low, and a flute is high.": centroid,
+            "the loudness: a drum can be louder or quieter than a note.": loudness,
+            "the flatness of the whole spectrum: a bass drum has no high bins. Compare "
+            "neighbouring bins.": flatness,
+        }
+        for what, feature in mistakes.items():
+            expect(not follows(mixtures, chosen, feature), f"Your choice follows {what}")
+    hint = "How much does a template change between neighbouring bins?"
+    expect(reached >= GOOD_SDR, f"Your drums reach {told}, wanted {GOOD_SDR:g} dB). {hint}")
+    return f"Your drums reach {told})."
+
+
+@check
 def sparse_step(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> str:
-    """Exercise 4: a step with a penalty on the square roots of the activations."""
+    """Exercise 4: an update with a penalty on the square roots of the activations."""
     data, templates, activations = _noise(6, 9), _noise(6, 8, seed=1), _noise(8, 9, seed=2)
     given = data, templates, activations
     plain = update_activations(*given, 1)

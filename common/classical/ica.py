@@ -1,4 +1,4 @@
-"""Independent component analysis: as many microphones as sources, and nothing else known."""
+"""Independent component analysis: as many microphones as sources, mixed without delays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 def whiten(mixtures: Tensor) -> tuple[Tensor, Tensor]:
     """Rotate and scale mixtures until they are uncorrelated and of unit power.
 
-    mixtures: (c, t) → whitened (c, t) and the matrix (c, c) that did it.
+    mixtures: (c, t) → whitened (c, t) and the whitening matrix (c, c).
     Raises ValueError where they carry fewer signals than there are channels.
     """
     centred = mixtures - mixtures.mean(dim=1, keepdim=True)
@@ -24,7 +24,7 @@ def whiten(mixtures: Tensor) -> tuple[Tensor, Tensor]:
 def fast_ica(
     mixtures: Tensor, n_iter: int = 200, tolerance: float = 1e-6, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Find the sources of as many mixtures, in any order and at any level.
+    """Estimate as many sources as there are mixtures, in arbitrary order.
 
     mixtures: (c, t) → sources (c, t) of unit power, and the unmixing matrix
     (c, c). Rotates the whitened mixtures until each is as far from Gaussian as

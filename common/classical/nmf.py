@@ -1,4 +1,4 @@
-"""Non-negative matrix factorization: a spectrogram as templates times activations."""
+"""Non-negative matrix factorisation: a spectrogram as templates times activations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DICTIONARIES = Path(__file__).with_name("dictionaries.safetensors")
 
 
 def beta_divergence(data: Tensor, model: Tensor, beta: float) -> Tensor:
-    """How badly a model fits: the sum over all entries of two matrices.
+    """Divergence of a model from the data: the sum over all entries.
 
     data, model: positive, of one shape. beta 2: half the squared (Euclidean)
     distance; 1: Kullback-Leibler; 0: Itakura-Saito. Févotte and Idier 2011.
@@ -43,10 +43,10 @@ def beta_divergence(data: Tensor, model: Tensor, beta: float) -> Tensor:
 def update_activations(
     data: Tensor, templates: Tensor, activations: Tensor, beta: float
 ) -> Tensor:
-    """One multiplicative step for the activations.
+    """One multiplicative update of the activations.
 
-    data: (f, n), templates: (f, k), activations: (k, n) → (k, n). The
-    divergence never grows; for Itakura-Saito the step is its square root.
+    data: (f, n), templates: (f, k), activations: (k, n) → (k, n). It never
+    increases the divergence; Itakura-Saito needs the root of the ratio.
     Févotte and Idier 2011, section 4.
     """
     model = templates @ activations + FLOOR
@@ -66,10 +66,9 @@ def nmf(
 ) -> tuple[Tensor, Tensor, list[float]]:
     """Factor a magnitude spectrogram into templates and their activations.
 
-    data: (f, n), linear → templates (f, k) of unit sum, activations (k, n),
-    and the divergence before and after every step. With `templates` given they
-    stay as they are (and `n_components` is theirs); only activations are
-    found. Lee and Seung 2001.
+    data: (f, n), linear → templates (f, k) that sum to 1, activations (k, n),
+    and the divergence before and after every step. Given `templates` stay
+    fixed and set the number of components. Lee and Seung 2001.
     """
     data = data + FLOOR
     generator = torch.Generator().manual_seed(seed)
@@ -87,8 +86,8 @@ def nmf(
             activations = update_activations(*given, beta)
         if step > 0 and not fixed:
             # Transposed, templates take the role of activations.
-            turned = data.T, activations.T, templates.T
-            templates = update_activations(*turned, beta).T
+            transposed = data.T, activations.T, templates.T
+            templates = update_activations(*transposed, beta).T
         model = templates @ activations + FLOOR
         losses.append(beta_divergence(data, model, beta).item())
     scale = templates.sum(dim=0).clamp(min=FLOOR)

@@ -11,7 +11,7 @@ from common.signal.masks import EPSILON
 
 
 def shrink(x: Tensor, by: Tensor | float) -> Tensor:
-    """Move all numbers towards zero by so much, and small ones onto it."""
+    """Soft thresholding: reduce every magnitude by `by`, at most to zero."""
     return x.sign() * (x.abs() - by).clamp(min=0)
 
 
@@ -47,10 +47,10 @@ def robust_pca(
 
 @dataclass(frozen=True)
 class RPCA:
-    """Mask each bin by the share of its energy that is of low rank.
+    """Mask of the low-rank part: its share of the energy of each bin.
 
-    magnitude: (c, f, n) → mask of the background (c, f, n), in [0, 1], one for
-    all channels. Huang et al. 2012, whose mask is 0 or 1.
+    magnitude: (c, f, n) → mask of the background (c, f, n), in [0, 1], the
+    same for all channels. Huang et al. 2012, whose mask is 0 or 1.
     """
 
     n_iter: int = 100

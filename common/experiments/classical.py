@@ -26,7 +26,7 @@ from common.songs.dataset import set_hash
 def vocals_anyway(separator: Separator, tracks: list[Track]) -> float:
     """The vocals' median SDR in dB, if the stem that is nearest to them were taken for vocals.
 
-    For a method that gives vocals it is their SDR; for others, what they are worth to a singer.
+    For a method that gives vocals it is their SDR.
     """
     wanted = [i for i, name in enumerate(separator.sources) if name == "vocals"]
     rows = [
@@ -39,7 +39,7 @@ def vocals_anyway(separator: Separator, tracks: list[Track]) -> float:
 
 
 def training_minutes(separator: Separator) -> float:
-    """Minutes of stems that a method has learnt from."""
+    """Minutes of stems that a method was trained on."""
     if not isinstance(separator, SupervisedNMF):
         return 0.0
     tracks = embedded_tracks("train", songs=SONG_SETS["live"])
@@ -59,7 +59,7 @@ def measure(key: dict) -> dict:
         "interval": results["interval"]["sdr"],
         "excerpt_sdr": evaluate_track(separator, real_excerpt())["sdr"],
         "vocals_anyway": vocals_anyway(separator, tracks),
-        "learnt_numbers": separator.dictionaries.numel() if learns else 0,
+        "parameters": separator.dictionaries.numel() if learns else 0,
         "training_minutes": training_minutes(separator),
         "times_real_time": round(sum(track.duration for track in tracks) / seconds, 1),
     }

@@ -1,6 +1,7 @@
 """Signals: the STFT, masks, Wiener filtering, resampling, and audio files."""
 
 from common.signal.masks import (
+    EPSILON,
     apply_mask,
     complex_mask,
     ideal_binary_mask,
@@ -13,6 +14,7 @@ from common.signal.stft import STFT, decibels, griffin_lim
 from common.signal.wiener import wiener_filter
 
 __all__ = [
+    "EPSILON",
     "STFT",
     "apply_mask",
     "complex_mask",

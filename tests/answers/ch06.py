@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from answers import Answers
+from common.checks.drum_mixtures import flatness
 from common.classical.nmf import FLOOR, beta_divergence, update_activations
 
 
@@ -61,18 +62,6 @@ def pulled(data, templates, activations):
 def templates_scaled(data, templates, activations):
     new = templates_step(data, templates, activations)
     return new / new.sum(dim=0)
-
-
-def growth_measured(beta, gain):
-    data, model = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 1.0, 5.0])
-    louder = beta_divergence(gain * data, gain * model, beta)
-    return louder / beta_divergence(data, model, beta)
-
-
-def growth_by_cases(beta, gain):
-    if beta == 2:
-        return gain * gain
-    return gain if beta == 1 else 1
 
 
 def masks_loop(templates, activations, owners, n_sources):
@@ -156,6 +145,53 @@ def masks_from_one(templates, activations, owners, n_sources):
     return masks_loop(templates, activations, [owner - 1 for owner in owners], n_sources)
 
 
+def drums_are_smooth(templates, activations):
+    return templates.diff(dim=0).abs().sum(dim=0) < 0.8
+
+
+def drums_have_no_peaks(templates, activations):
+    """How much stands out of its neighbours: lists of 0 and 1 are taken, too."""
+    spectra = templates.T.numpy()
+    between = [(spectrum[:-2] + spectrum[2:]) / 2 for spectrum in spectra]
+    peaks = [np.maximum(s[1:-1] - b, 0).sum() for s, b in zip(spectra, between, strict=True)]
+    return [int(peak < 0.3) for peak in peaks]
+
+
+def drums_decay(templates, activations):
+    """From one frame to the next, the activation of a hit falls much, that of a note little."""
+    before, after = activations[:, :-1], activations[:, 1:]
+    falls = (before > 0.2 * activations.amax(dim=1, keepdim=True)) & (after < before)
+    kept = torch.where(falls, after, torch.zeros(())).sum(dim=1)
+    return kept / torch.where(falls, before, torch.zeros(())).sum(dim=1) < 0.75
+
+
+def drums_like_their_average(templates, activations):
+    """The correlation of a template with its own moving average over seven bins."""
+    average = torch.nn.functional.avg_pool1d(templates.T[:, None], 7, 1, 3)[:, 0]
+    return torch.cosine_similarity(average, templates.T, dim=1) > 0.75
+
+
+def drums_by_median(templates, activations):
+    """Chapter 5: a component whose spectrum survives a median filter across bins is percussive."""
+    width = 7
+    padded = torch.nn.functional.pad(templates.T[:, None], (3, 3), mode="reflect")[:, 0]
+    smooth = padded.unfold(-1, width, 1).median(dim=-1).values
+    return smooth.sum(dim=1) > 0.5 * templates.sum(dim=0)
+
+
+def centroids(templates):
+    return (torch.arange(len(templates))[:, None] * templates).sum(dim=0)
+
+
+def largest(values, n):
+    return values >= values.topk(n).values.min()
+
+
+def drums_in_place(templates, activations):
+    templates /= templates.amax(dim=0)
+    return templates.mean(dim=0) > 0.1
+
+
 def parts_of_step(data, templates, activations):
     numerator = templates.T @ (data / (templates @ activations))
     return numerator, templates.sum(dim=0)[:, None]
@@ -236,14 +272,17 @@ ANSWERS = {
                 lambda v, w, h: w * pulled(v, w, h),
                 "You leave out the denominator",
             ),
-            "no templates": (lambda v, w, h: pulled(v, w, h) / h.sum(dim=1), "That is the factor"),
+            "no templates": (
+                lambda v, w, h: pulled(v, w, h) / h.sum(dim=1),
+                "That is the factor alone",
+            ),
             "sum over components": (
                 lambda v, w, h: w * pulled(v, w, h) / h.sum(dim=0),
                 "sum over the other axis",
             ),
             "keepdim": (
                 lambda v, w, h: w * pulled(v, w, h) / h.sum(dim=1, keepdim=True),
-                "each bin by a denominator of its own",
+                "each bin by a different denominator",
             ),
             "denominator of the other factor": (
                 lambda v, w, h: w * pulled(v, w, h) / w.sum(dim=0),
@@ -252,32 +291,6 @@ ANSWERS = {
             "no model": (lambda v, w, h: w * (v @ h.T) / h.sum(dim=1), "divide by the model"),
             "unit sums": (templates_scaled, "scale the templates to unit sums"),
             "in place": (templates_in_place, "Leave the tensors"),
-        },
-    ),
-    "growth": Answers(
-        right={
-            "power": lambda beta, gain: gain**beta,
-            "cases": growth_by_cases,
-            "measured": growth_measured,
-            "NumPy": lambda beta, gain: np.exp(beta * np.log(np.float64(gain))),
-        },
-        wrong={
-            "the gain": (lambda beta, gain: gain, "the gain itself"),
-            "the square": (lambda beta, gain: gain**2, "by the square of the gain"),
-            "not at all": (lambda beta, gain: 1, "none of them grows"),
-            "times beta": (lambda beta, gain: beta * gain, "fits at a gain of 2"),
-            "the gradient's": (
-                lambda beta, gain: gain ** (beta - 1),
-                "one power of the gain too few",
-            ),
-            "upside down": (lambda beta, gain: gain**-beta, "upside down"),
-            "exchanged": (lambda beta, gain: gain ** (2 - beta), "You have exchanged"),
-            "base and exponent": (lambda beta, gain: beta**gain, "changed places"),
-            "decibels": (lambda beta, gain: 10 * np.log10(gain**beta), "growth in decibels"),
-            "half for Euclid": (
-                lambda beta, gain: 0.5 * gain**2 if beta == 2 else gain**beta,
-                "Euclidean: put gain",
-            ),
         },
     ),
     "labelled_masks": Answers(
@@ -302,6 +315,35 @@ ANSWERS = {
             ),
             "the last component only": (masks_of_last, "Only one component of each source"),
             "counted from one": (masks_from_one, "The owners count from 0"),
+        },
+    ),
+    "drum_components": Answers(
+        right={
+            "smooth spectra": drums_are_smooth,
+            "no peaks, as a list": drums_have_no_peaks,
+            "close to its moving average": drums_like_their_average,
+            "median filter across bins": drums_by_median,
+        },
+        wrong={
+            "the pitched ones": (lambda w, h: ~drums_are_smooth(w, h), "invert your choice"),
+            "none": (lambda w, h: torch.zeros(w.shape[1], dtype=torch.bool), "no drums at all"),
+            "all": (lambda w, h: torch.ones(w.shape[1], dtype=torch.bool), "everything for drums"),
+            "bright": (lambda w, h: largest(centroids(w), 3), "follows the pitch"),
+            "low": (lambda w, h: centroids(w) < 10, "follows the pitch"),
+            "loud": (lambda w, h: largest(h.sum(dim=1), 3), "follows the loudness"),
+            "the first three": (
+                lambda w, h: torch.arange(w.shape[1]) < 3,
+                "between neighbouring bins",
+            ),
+            "short decays": (drums_decay, "between neighbouring bins"),
+            "flat": (lambda w, h: largest(flatness(w, h), 3), "flatness of the whole spectrum"),
+            "flatness itself": (flatness, "True or False"),
+            "numbers of the drums": (
+                lambda w, h: drums_are_smooth(w, h).nonzero()[:, 0],
+                "each of the 10 components",
+            ),
+            "one mask per bin": (lambda w, h: w > w.mean(), "each of the 10 components"),
+            "in place": (drums_in_place, "Leave the tensors"),
         },
     ),
     "sparse_step": Answers(
