@@ -12,6 +12,9 @@ from common.checks import Hint, check, expect, name_mistake
 from common.checks.tensors import tensor
 from common.evaluation.metrics import sdr, si_sdr
 
+RAISED = 4.0
+"""dB by which the mean SDR has to rise in exercise 5."""
+
 
 @check
 def gain_behind(function: Callable[[float], float]) -> str:
@@ -19,19 +22,19 @@ def gain_behind(function: Callable[[float], float]) -> str:
     stem = _noise(0)
     levels = torch.tensor([20.0, 6.0, 1.0])
     gains = torch.tensor([_number(function(level)) for level in levels.tolist()])
-    part = 10 ** (-levels / 20)  # of the amplitude, that is missing
+    part = 10 ** (-levels / 20)  # the missing part of the amplitude
     name_mistake(
         gains,
         {
             "That is the error's share of the amplitude: what is left for the stem?": part,
             "That is the error's share of the energy: what is left for the stem?": part**2,
-            "SDR compares energies: energies of 100 : 1 are amplitudes of 10 : 1.": 1 - part**2,
-            "You take the square root too much: SDR compares energies, and the error is "
+            "SDR compares energies: 100 : 1 in energy is 10 : 1 in amplitude.": 1 - part**2,
+            "You take one square root too many: SDR compares energies, and the error is "
             "(1 - g) s.": 1 - part.sqrt(),
-            "That is the gain that makes the *energy* of the estimate smaller by the error's. The "
-            "error is the difference of the waveforms.": (1 - part**2).sqrt(),
-            "That gain is greater than 1, but the estimate was turned down.": 1 + part,
-            "Decibels go by powers of 10, not of e.": 1 - (-levels / 20).exp(),
+            "You subtract the energy of the error from the energy of the stem. The error is the "
+            "difference of the waveforms.": (1 - part**2).sqrt(),
+            "That gain is greater than 1, but the estimate is quieter than the stem.": 1 + part,
+            "Decibels use powers of 10, not of e.": 1 - (-levels / 20).exp(),
             "That is in per cent: return the gain itself.": 100 * (1 - part),
         },
     )
@@ -58,18 +61,18 @@ def best_gain(function: Callable[[Tensor, Tensor], float]) -> str:
         name_mistake(
             torch.tensor(gain),
             {
-                "That is the scale of SI-SDR, which moves the reference.": (
+                "That is the scale of SI-SDR, which scales the reference.": (
                     product / stem.square().sum()
                 ),
-                "The energy of the reference stands above: the scale of SI-SDR upside down.": (
+                "That is one over the scale of SI-SDR: divide by the energy of the estimate.": (
                     stem.square().sum() / product
                 ),
                 "That makes the estimate as loud as the reference, its noise included.": norms,
-                "That is the ratio of the energies, which does not see what is noise.": norms**2,
-                "That is a correlation, which does not see the level.": (
+                "That is the ratio of the energies, which counts the noise as signal.": norms**2,
+                "That is a correlation, which does not depend on the level.": (
                     product / stem.norm() / estimate.norm()
                 ),
-                "You lose the sign: an estimate that is upside down needs a negative gain.": (
+                "You lose the sign: an estimate with inverted sign needs a negative gain.": (
                     (product / energy).abs() if scale < 0 else torch.tensor(torch.inf)
                 ),
                 "That leaves the estimate as it is.": torch.tensor(1.0),
@@ -78,45 +81,16 @@ def best_gain(function: Callable[[Tensor, Tensor], float]) -> str:
         reached, best = sdr(stem, gain * estimate), sdr(stem, product / energy * estimate)
         expect(
             reached > best - 0.001,
-            f"A gain of {gain:.3f} gives {reached:.2f} dB, and there is one that gives "
-            f"{best:.2f} dB. At the peak the derivative by g is zero.",
+            f"A gain of {gain:.3f} gives {reached:.2f} dB, but another gain gives {best:.2f} dB. "
+            "At the maximum the derivative with respect to g is zero.",
         )
     behind = si_sdr(stem, estimate).item()
-    return f"The peak reaches {best:.2f} dB, SI-SDR {behind:.2f}: their ratios differ by one."
-
-
-@check
-def flatter(function: Callable[[Tensor], Tensor]) -> str:
-    """Exercise 3: SI-SDR high, SDR below zero."""
-    stem = _noise(0)
-    estimate = tensor(function(stem.clone()))
-    expect(
-        estimate.shape == stem.shape,
-        f"Keep the shape {tuple(stem.shape)}, you gave {tuple(estimate.shape)}.",
-    )
-    expect(estimate.isfinite().all(), "There is a sample that is infinite or NaN.")
-    expect(estimate.abs().max() > 0, "Silence has an SDR of 0 dB, and no SI-SDR at all.")
-    plain, invariant = sdr(stem, estimate).item(), si_sdr(stem, estimate).item()
-    expect(plain < 60, "That is the reference itself, the best of all estimates.")
-    invariant_hint = (
-        f"Its SDR of {plain:.1f} dB is worthless, but its SI-SDR is {invariant:.1f} dB too. What "
-        "does SI-SDR not look at?"
-    )
-    expect(
-        plain < -1e-3 or invariant < 60,
-        f"Its SDR is {plain:.1f} dB, which is not below 0: the error must have more energy than "
-        "the stem.",
-    )
-    expect(
-        plain < -1e-3, f"Its SDR is {plain:.1f} dB and its SI-SDR {invariant:.1f} dB: both fail."
-    )
-    expect(invariant > 60, invariant_hint)
-    return f"SDR {plain:.1f} dB, and SI-SDR calls it {invariant:.0f} dB."
+    return f"The maximum is {best:.2f} dB, SI-SDR {behind:.2f} dB: their ratios differ by one."
 
 
 @check
 def best_match(function: Callable[[Tensor, Tensor], list[int]]) -> str:
-    """Exercise 4: which reference each estimate fits best."""
+    """Exercise 3: which reference each estimate fits best."""
     references = torch.stack([_noise(seed) for seed in range(3)])
     # The second is loud and bleeds into all: the largest product is not always the best fit.
     references[1] *= 6
@@ -129,37 +103,37 @@ def best_match(function: Callable[[Tensor, Tensor], list[int]]) -> str:
         return got
 
     got = matched(references, estimates)
-    expect(got != [1, 1, 1], "The loud reference wins everywhere: products grow with its level.")
-    hint = "Those fit worst: a high SDR is good."
+    expect(got != [1, 1, 1], "You choose the loud reference everywhere: products grow with level.")
+    hint = "You choose the worst fit: a high SDR is good."
     expect(any(a == b for a, b in zip(got, range(3), strict=True)), hint)
     expect(got == [0, 1, 2], f"Estimates in the right order should give [0, 1, 2], not {got}.")
     got = matched(references, estimates[[2, 0, 1]])
-    hint = "Your indices say where the estimate of each reference is: turn it round."
+    hint = "You give the estimate of each reference: give the reference of each estimate."
     expect(got != [1, 2, 0], hint)
-    expect(got != [0, 1, 2], "You return places in order, whatever the estimates are.")
+    expect(got != [0, 1, 2], "You return the indices in order, whatever the estimates are.")
     expect(got == [2, 0, 1], f"Estimates in the order 2, 0, 1 should give that, and not {got}.")
     got = matched(references, estimates[[0, 0]])
-    hint = "A reference that is used twice should be seen twice: choose for each estimate alone."
+    hint = "Two estimates may fit the same reference: choose for each estimate alone."
     expect(got == [0, 0], f"{hint} You say {got}.")
     got = matched(references, -references[:1])
-    hint = "An estimate that is upside down: SI-SDR calls it perfect, but the fit is by SDR."
+    hint = "An estimate with inverted sign: SI-SDR calls it perfect, but use the SDR here."
     expect(got != [0], hint)
-    expect(got == [1], "For one estimate alone, upside down, the fit by SDR goes wrong.")
+    expect(got == [1], f"A single estimate with inverted sign should give [1], not {got}.")
     references[1] = 0
     got = matched(references, estimates[[0, 2]])
-    expect(1 not in got, "One reference is silent here and its SDR is NaN, which must never win.")
+    expect(1 not in got, "One reference is silent: its SDR is NaN and must never be chosen.")
     expect(got == [0, 2], f"With a silent reference [0, 2] become {got}.")
-    return "Swapped, doubled or silent: you will see it."
+    return "This finds stems that are swapped, used twice or silent."
 
 
 @check
 def interval_of_difference(
     function: Callable[[Sequence[float | None], Sequence[float | None]], tuple[float, float]],
 ) -> str:
-    """Exercise 5: a paired bootstrap."""
+    """Exercise 4: a paired bootstrap."""
     rng = np.random.default_rng(2)
     songs = rng.normal(5, 4, 41)
-    # Most songs gain a little, some very much: mean and median of the differences part.
+    # Most songs gain a little, some very much: the mean of the differences is above the median.
     better = songs + 0.3 + rng.exponential(1.5, 41) ** 2
     ours, theirs = [None] * 6 + better.tolist() + [3.0], [9.0] * 6 + songs.tolist() + [None]
     pair = tensor(function(list(ours), list(theirs))).flatten().tolist()
@@ -171,7 +145,7 @@ def interval_of_difference(
     got = np.array(pair)
     if np.abs(got - right).max() < 0.03:
         said = f"Between {low:+.2f} and {high:+.2f} dB"
-        return f"{said}: songs differ by far more, and it did not matter."
+        return f"{said}, although the songs differ by far more."
     for hint, wrong in mistakes.items():
         expect(np.abs(got - wrong).max() > 0.02 + 0.1 * np.ptp(wrong), hint)
     hint = (
@@ -183,8 +157,8 @@ def interval_of_difference(
     middle = float(np.median(better - songs))
     expect(low - 0.02 <= middle <= high + 0.02, "The median of the differences should be in it.")
     raise Hint(
-        "Close: redraw several thousand times, take the median of each redraw, and cut 2.5 % off "
-        "each end."
+        "Close: redraw several thousand times, take the median of each redraw, and remove 2.5 % "
+        "at each end."
     )
 
 
@@ -212,25 +186,25 @@ def _intervals(
     return right, {
         "The sign is wrong: ours less theirs.": np.sort(-right),
         "You take the mean of each redraw: take the median.": np.percentile(means, ends),
-        "You redraw the two lists apart: redraw songs, with both values of each.": (
+        "You redraw the two lists separately: redraw songs, with both values of each.": (
             np.percentile(unpaired, ends)
         ),
-        "You redraw the two lists apart, and songs without a pair as well: redraw pairs.": (
+        "You redraw the two lists separately, with songs that have no pair: redraw pairs.": (
             np.percentile(all_unpaired, ends)
         ),
         "You take the difference of two medians: take the median of the differences.": (
             np.percentile(of_medians, ends)
         ),
-        "That is the range of the differences themselves: draw songs again, many times.": (
+        "That is the range of the differences themselves: redraw the songs many times.": (
             np.percentile(differences, ends)
         ),
-        "That interval is for a mean of Gaussian numbers: redraw songs instead.": (
+        "That interval is for the mean of Gaussian values: redraw songs instead.": (
             differences.mean() + half * np.array([-1, 1])
         ),
-        "That interval is for Gaussian numbers: redraw songs instead.": (
+        "That interval is for Gaussian values: redraw songs instead.": (
             np.median(differences) + half * np.array([-1, 1])
         ),
-        "You cut 5 % off each end: 95 % should be left in all.": np.percentile(medians, [5, 95]),
+        "You remove 5 % at each end: 95 % should remain in total.": np.percentile(medians, [5, 95]),
         "You count `None` as 0 dB: leave out songs without both values.": (
             np.percentile(np.median(again, axis=1), ends)
         ),
@@ -238,6 +212,53 @@ def _intervals(
             np.full(2, np.median(differences))
         ),
     }
+
+
+@check
+def share_residual(function: Callable[[Tensor, Tensor], Tensor]) -> str:
+    """Exercise 5: estimates that add up to the mixture and have a higher mean SDR."""
+    stems, estimates = _stems_and_estimates()
+    mixture = stems.sum(dim=0)
+    residual = mixture - estimates.sum(dim=0)
+    got = tensor(function(mixture.clone(), estimates.clone()))
+    expect(
+        got.shape == estimates.shape,
+        f"Return one estimate per stem, {tuple(estimates.shape)}, not {tuple(got.shape)}.",
+    )
+    expect(got.isfinite().all(), "NaN: where all estimates are silent you divide 0 by 0.")
+    name_mistake(
+        mixture - got.sum(dim=0),
+        {
+            "The estimates still add up to the same sum: use the residual.": residual,
+            "You subtract the residual: add it.": 2 * residual,
+            "Every stem gets the whole residual: the shares of a bin must add up to 1.": (
+                (1 - len(stems)) * residual
+            ),
+        },
+    )
+    left = (mixture - got.sum(dim=0)).abs().max() / mixture.abs().max()
+    expect(left < 1e-3, "Your estimates do not add up to the mixture: shares must add up to 1.")
+    energy = estimates.square().sum(dim=(1, 2), keepdim=True)
+    raised = (sdr(stems, got) - sdr(stems, estimates)).mean().item()
+    so_far = f"The mean SDR changes by {raised:+.1f} dB."
+    name_mistake(
+        got,
+        {
+            f"{so_far} Equal shares give quiet stems the errors of loud ones.": (
+                estimates + residual / len(stems)
+            ),
+            f"{so_far} A stem has one share for the whole song: give it one in every bin.": (
+                estimates + energy / energy.sum() * residual
+            ),
+        },
+        tolerance=1e-3,
+    )
+    expect(
+        raised > RAISED,
+        f"{so_far} A good answer raises it by more than {RAISED} dB: add to every estimate its "
+        "share of the residual, in every bin of an STFT; stems that are loud there get more.",
+    )
+    return f"The mean SDR rises by {raised:.1f} dB, without the true stems."
 
 
 def _number(answer: object) -> float:
@@ -251,3 +272,22 @@ def _number(answer: object) -> float:
 def _noise(seed: int) -> Tensor:
     """A stem of noise, (c, t)."""
     return torch.randn(2, 4000, generator=torch.Generator().manual_seed(seed))
+
+
+def _stems_and_estimates() -> tuple[Tensor, Tensor]:
+    """Four stems of noise in bands that overlap, and estimates with independent errors: (s, c, t).
+
+    A stem and its error share their spectrum and their envelope in time; the error is 6 dB below
+    the stem. All is silent for the first tenth of a second.
+    """
+    rate = length = 22050
+    frequency, time = torch.fft.rfftfreq(length, 1 / rate), torch.arange(length) / rate
+    stems, errors = [], []
+    for index, (level, centre) in enumerate(((1, 300), (0.5, 600), (0.35, 1200), (0.25, 2400))):
+        band = (-((frequency / centre).clamp(min=1e-3).log2() ** 2) / 2).exp()
+        envelope = (1.1 + (2 * torch.pi * (1 + index) * time).sin()) * (time > 0.1)
+        noise = torch.randn(2, 2, length, generator=torch.Generator().manual_seed(index))
+        stem, error = envelope * torch.fft.irfft(band * torch.fft.rfft(noise), n=length)
+        stems.append(level * stem / stem.square().mean().sqrt())
+        errors.append(0.5 * level * error / error.square().mean().sqrt())
+    return torch.stack(stems), torch.stack(stems) + torch.stack(errors)

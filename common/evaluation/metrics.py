@@ -39,10 +39,10 @@ SILENCE = 1e-9
 def sdr(reference: Tensor, estimate: Tensor) -> Tensor:
     """Signal-to-distortion ratio of a whole track in dB.
 
-    Over all channels and samples: reference, estimate: (..., c, t) → (...),
-    float64; NaN where the reference is silent. Any difference is an error, a
-    wrong gain too. The definition of the Music Demixing Challenge, Mitsufuji
-    et al. 2022, eq. 1.
+    reference, estimate: (..., c, t) → (...), float64, over all channels and
+    samples; NaN where the reference is silent. Every difference counts as
+    error, including a wrong gain. The definition of the Music Demixing
+    Challenge, Mitsufuji et al. 2022, eq. 1.
     """
     if reference.shape != estimate.shape:
         shapes = f"{tuple(reference.shape)} and {tuple(estimate.shape)}"
@@ -55,12 +55,12 @@ def sdr(reference: Tensor, estimate: Tensor) -> Tensor:
 
 
 def si_sdr(reference: Tensor, estimate: Tensor) -> Tensor:
-    """Scale-invariant SDR of a whole track, channels end to end, in dB.
+    """Scale-invariant SDR of a whole track in dB, channels concatenated.
 
     reference, estimate: (..., c, t) → (...), float64; NaN where the reference
-    is silent, -inf where only the estimate is. The reference is scaled to meet
-    the estimate, so a wrong gain is no error; one gain for all channels, so a
-    wrong balance is. Le Roux et al. 2019, eq. 3.
+    is silent, -inf where only the estimate is. The reference is scaled to fit
+    the estimate, so a wrong gain is no error. All channels share this scale,
+    so a wrong stereo balance is an error. Le Roux et al. 2019, eq. 3.
     """
     if reference.shape != estimate.shape:
         shapes = f"{tuple(reference.shape)} and {tuple(estimate.shape)}"
@@ -78,14 +78,14 @@ def si_sdr(reference: Tensor, estimate: Tensor) -> Tensor:
 
 
 def bleeding(sources: Tensor, estimates: Tensor, n_bands: int = 32) -> Tensor:
-    """How much of each true source every estimate holds, in dB of the former.
+    """How much of each true source every estimate contains, in dB.
 
     sources: (a, c, t), all that sound; estimates: (b, c, t) → (a, b), float64.
-    In each of `n_bands` equal bands and each channel, an estimate is explained
-    by all true sources together, one constant real gain each, by least
-    squares; entry [A, B] is the energy of A under its gains in B. So B + A/10
-    holds -20 dB of A, and [B, B] near 0 dB says that B is all there. NaN where
-    A is silent; gains that change within a track are averaged.
+    In each of `n_bands` equal bands and each channel, least squares explains
+    an estimate by all true sources together, with one constant real gain each.
+    Entry [A, B] is the energy of A under its gains in B over the energy of A,
+    so B + A/10 contains -20 dB of A, and [B, B] is near 0 dB if B is complete.
+    NaN where A is silent. Gains that change within a track are averaged.
     """
     n_sources, n_estimates = len(sources), len(estimates)
     found = torch.zeros(n_sources, n_estimates, dtype=torch.float64)

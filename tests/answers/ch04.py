@@ -8,10 +8,12 @@ import random
 import statistics
 
 import numpy as np
+import scipy.signal
 import torch
 
 from answers import Answers
 from common.evaluation.metrics import sdr, si_sdr
+from common.signal.stft import STFT
 
 
 def gain_by_bisection(decibel):
@@ -189,6 +191,52 @@ def interval_of_few(ours, theirs, n=2000):
     return np.percentile(np.median(redrawn, axis=1), [2.5, 97.5])
 
 
+def shared(power=2.0, n_fft=2048, hop_length=512, dim=0, small=1e-10):
+    """The residual shared in every bin in proportion to magnitudes raised to a power."""
+    stft = STFT(n_fft, hop_length)
+
+    def share(mixture, estimates):
+        spectra = stft(estimates)
+        loud = spectra.abs() ** power
+        shares = loud / (loud.sum(dim=dim, keepdim=True) + small)
+        residual = stft(mixture) - spectra.sum(dim=0)
+        return stft.inverse(spectra + shares * residual, mixture.shape[-1])
+
+    return share
+
+
+def masked_again(mixture, estimates):
+    stft = STFT(1024, 256)
+    energy = stft(estimates).abs().square() + 1e-12
+    return stft.inverse(energy / energy.sum(dim=0) * stft(mixture), mixture.shape[-1])
+
+
+def shared_in_numpy(mixture, estimates):
+    settings = {"nperseg": 2048, "noverlap": 1536}
+    spectra = scipy.signal.stft(estimates.numpy(), **settings)[2]
+    residual = scipy.signal.stft((mixture - estimates.sum(dim=0)).numpy(), **settings)[2]
+    loud = np.abs(spectra) ** 2
+    shares = np.divide(loud, loud.sum(axis=0), out=np.zeros_like(loud), where=loud > 0)
+    corrections = scipy.signal.istft(shares * residual, **settings)[1]
+    return estimates.numpy() + corrections[..., : mixture.shape[-1]]
+
+
+def shared_by_weight(weight):
+    """The residual of whole waveforms, times a weight per estimate."""
+    return lambda mixture, estimates: (
+        estimates + weight(estimates) * (mixture - estimates.sum(dim=0))
+    )
+
+
+def of_whole_tracks(estimates):
+    energy = estimates.square().sum(dim=(1, 2), keepdim=True)
+    return energy / energy.sum()
+
+
+def of_whole_amplitudes(estimates):
+    return of_whole_tracks(estimates).sqrt() / of_whole_tracks(estimates).sqrt().sum()
+
+
 ANSWERS = {
     "gain_behind": Answers(
         right={
@@ -200,15 +248,15 @@ ANSWERS = {
         wrong={
             "the error": (lambda decibel: 10 ** (-decibel / 20), "share of the amplitude"),
             "the error's energy": (lambda decibel: 10 ** (-decibel / 10), "share of the energy"),
-            "ten": (lambda decibel: 1 - 10 ** (-decibel / 10), "SDR compares energies: energies"),
-            "forty": (lambda decibel: 1 - 10 ** (-decibel / 40), "the square root too much"),
+            "ten": (lambda decibel: 1 - 10 ** (-decibel / 10), "SDR compares energies: 100 : 1"),
+            "forty": (lambda decibel: 1 - 10 ** (-decibel / 40), "one square root too many"),
             "energies subtracted": (
                 lambda decibel: math.sqrt(1 - 10 ** (-decibel / 10)),
                 "difference of the waveforms",
             ),
-            "louder": (lambda decibel: 1 + 10 ** (-decibel / 20), "greater than 1"),
+            "louder": (lambda decibel: 1 + 10 ** (-decibel / 20), "greater than 1, but"),
             "sign": (lambda decibel: 1 - 10 ** (decibel / 20), "should be between 0 and 1"),
-            "powers of e": (lambda decibel: 1 - math.exp(-decibel / 20), "powers of 10"),
+            "powers of e": (lambda decibel: 1 - math.exp(-decibel / 20), "use powers of 10"),
         },
     ),
     "best_gain": Answers(
@@ -220,8 +268,8 @@ ANSWERS = {
             "double precision": lambda s, e: product(s.double(), e.double()) / product(e, e),
         },
         wrong={
-            "alpha": (lambda s, e: product(s, e) / product(s, s), "the scale of SI-SDR, which"),
-            "upside down": (lambda s, e: product(s, s) / product(s, e), "upside down"),
+            "alpha": (lambda s, e: product(s, e) / product(s, s), "SI-SDR, which scales"),
+            "inverse": (lambda s, e: product(s, s) / product(s, e), "one over the scale of SI-SDR"),
             "as loud": (lambda s, e: s.norm() / e.norm(), "as loud as the reference"),
             "energies": (lambda s, e: product(s, s) / product(e, e), "ratio of the energies"),
             "correlation": (
@@ -233,31 +281,8 @@ ANSWERS = {
             "two channels": (best_per_channel, "one number, not 2"),
             "nearly": (
                 lambda s, e: 1.02 * product(s, e) / product(e, e),
-                "there is one that gives",
+                "but another gain gives",
             ),
-        },
-    ),
-    "flatter": Answers(
-        right={
-            "upside down": lambda reference: -reference,
-            "too loud": lambda reference: 1000 * reference,
-            "NumPy, a little too loud": lambda reference: 2.1 * reference.numpy(),
-            "double precision, both": lambda reference: -3 * reference.double(),
-        },
-        wrong={
-            "silence": (torch.zeros_like, "Silence has an SDR of 0 dB"),
-            "the reference": (lambda reference: reference, "the best of all estimates"),
-            "half": (lambda reference: reference / 2, "not below 0"),
-            "twice": (lambda reference: 2 * reference, "not below 0"),
-            "noise": (
-                lambda reference: 2 * torch.randn(2, 4000, generator=torch.Generator()),
-                "What does SI-SDR not look at",
-            ),
-            "one channel upside down": (
-                lambda reference: reference * torch.tensor([[1.0], [-1.0]]) * 2,
-                "What does SI-SDR not look at",
-            ),
-            "mono": (lambda reference: -reference.mean(dim=0), "Keep the shape (2, 4000)"),
         },
     ),
     "best_match": Answers(
@@ -272,16 +297,16 @@ ANSWERS = {
             ),
         },
         wrong={
-            "products": (fits_with(lambda r, e: (r * e).sum()), "products grow with its level"),
-            "worst": (fits_with(sdr, torch.argmin), "a high SDR is good"),
-            "per reference": (match_turned, "where the estimate of each reference is"),
-            "per reference, all": (match_per_reference, "where the estimate of each reference is"),
+            "products": (fits_with(lambda r, e: (r * e).sum()), "products grow with level"),
+            "worst": (fits_with(sdr, torch.argmin), "the worst fit: a high SDR is good"),
+            "per reference": (match_turned, "give the reference of each estimate"),
+            "per reference, all": (match_per_reference, "give the reference of each estimate"),
             "once each": (match_once_each, "choose for each estimate alone"),
-            "SI-SDR": (fits_with(si_sdr), "SI-SDR calls it perfect"),
-            "NaN": (match_with_nan, "which must never win"),
+            "SI-SDR": (fits_with(si_sdr), "SI-SDR calls it perfect, but use"),
+            "NaN": (match_with_nan, "must never be chosen"),
             "in order": (
                 lambda references, estimates: list(range(len(estimates))),
-                "places in order",
+                "the indices in order",
             ),
         },
     ),
@@ -297,14 +322,14 @@ ANSWERS = {
                 "The sign is wrong",
             ),
             "mean": (interval_with(np.mean), "the mean of each redraw"),
-            "unpaired": (interval_unpaired, "redraw the two lists apart"),
+            "unpaired": (interval_unpaired, "redraw the two lists separately"),
             "two medians": (interval_of_two_medians, "the difference of two medians"),
             "no redraws": (
                 lambda ours, theirs: np.percentile(differences_of(ours, theirs), [2.5, 97.5]),
                 "range of the differences themselves",
             ),
-            "Gaussian": (interval_gaussian, "of Gaussian numbers"),
-            "90 %": (interval_with(ends=(5, 95)), "You cut 5 % off each end"),
+            "Gaussian": (interval_gaussian, "of Gaussian values"),
+            "90 %": (interval_with(ends=(5, 95)), "You remove 5 % at each end"),
             "None as 0": (interval_with_zeros, "You count `None` as 0 dB"),
             "without replacement": (interval_with(replace=False), "without replacement"),
             "NaN": (interval_of_nan, "You return NaN"),
@@ -313,6 +338,32 @@ ANSWERS = {
                 lambda ours, theirs: interval_numpy(ours, theirs)[::-1],
                 "The lower end comes first",
             ),
+        },
+    ),
+    "share_residual": Answers(
+        right={
+            "by power in every bin": shared(),
+            "by magnitude, short windows": shared(1.0, 1024, 256),
+            "by power, short windows": shared(2.0, 512, 128),
+            "NumPy": shared_in_numpy,
+        },
+        wrong={
+            "nothing": (lambda mixture, estimates: estimates, "use the residual"),
+            "equal": (shared_by_weight(lambda estimates: 1 / 4), "Equal shares give"),
+            "whole songs": (shared_by_weight(of_whole_tracks), "one share for the whole song"),
+            "amplitudes of whole songs": (
+                shared_by_weight(of_whole_amplitudes),
+                "in every bin of an STFT",
+            ),
+            "the mixture masked again": (masked_again, "add to every estimate its share"),
+            "subtracted": (
+                lambda mixture, estimates: 2 * estimates - shared()(mixture, estimates),
+                "You subtract the residual",
+            ),
+            "all of it to each": (shared_by_weight(lambda estimates: 1), "the whole residual"),
+            "over frequencies": (shared(dim=-2), "do not add up to the mixture"),
+            "0 by 0": (shared(small=0.0), "you divide 0 by 0"),
+            "one stem": (lambda mixture, estimates: mixture, "Return one estimate per stem"),
         },
     ),
 }
