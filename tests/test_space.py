@@ -14,33 +14,33 @@ from common.classical.duet import (
     CentreDuet,
     Duet,
     Peak,
-    difference_map,
+    angular_frequencies,
+    difference_histogram,
     differences,
     highest_peaks,
-    misfits,
-    radians,
+    residuals,
 )
 from common.classical.panning import (
-    middle_and_side,
+    mid_side,
     pan_gains,
     panning_histogram,
     place,
     positions,
 )
 from common.classical.projet import (
-    circle,
+    angle_grid,
     from_projections,
     project_channels,
     projection_gains,
     projet,
     unmix,
+    update_panning,
     update_power,
-    update_spread,
 )
 from common.classical.spatial_clustering import (
     cluster_positions,
+    k_means_plus_plus,
     points_on_sphere,
-    spread_out,
 )
 from common.classical.table import METHODS
 from common.data.tracks import Track
@@ -111,8 +111,8 @@ def test_delays_are_samples_and_may_be_broken():
     half = place(low, 0.0, 2.5)[1, 200:-200]
     wanted = math.sqrt(0.5) * torch.sin(2 * math.pi * (torch.arange(4000) - 2.5) / 50)[200:-200]
     torch.testing.assert_close(half, wanted, atol=1e-2, rtol=0)
-    middle, side = middle_and_side(late)
-    torch.testing.assert_close(torch.stack([middle + side, middle - side]), late)
+    mid, side = mid_side(late)
+    torch.testing.assert_close(torch.stack([mid + side, mid - side]), late)
 
 
 # --- DUET
@@ -163,25 +163,25 @@ def test_a_sound_from_a_place_fits_it_and_no_other():
     here, elsewhere = Peak(float(right / left - left / right), 3.0), Peak(0.0, 0.0)
     assert abs(here.gain - right / left) < 1e-5
     energy = spectrum.abs().square().sum()
-    missed = misfits(spectrum, [here, elsewhere]).sum(dim=(1, 2)) / energy
+    missed = residuals(spectrum, [here, elsewhere]).sum(dim=(1, 2)) / energy
     assert missed[0] < 0.01 < 0.1 < missed[1]
 
 
 def test_peaks_keep_their_distance_and_end():
     weights = torch.zeros(20, 20)
     weights[4, 5], weights[5, 6], weights[15, 10] = 5.0, 4.0, 3.0
-    assert highest_peaks(weights, 2, apart=4, smooth=1) == [(4, 5), (15, 10)]
-    assert highest_peaks(weights, 9, apart=4, smooth=1) == [(4, 5), (15, 10)]
-    assert highest_peaks(0 * weights, 3, apart=4) == []
+    assert highest_peaks(weights, 2, min_distance=4, smooth=1) == [(4, 5), (15, 10)]
+    assert highest_peaks(weights, 9, min_distance=4, smooth=1) == [(4, 5), (15, 10)]
+    assert highest_peaks(0 * weights, 3, min_distance=4) == []
     lone = torch.zeros(20, 20)
     lone[4, 5], lone[15, 10] = 5.0, 3.0
-    assert highest_peaks(lone, 9, apart=4) == [(4, 5), (15, 10)]
+    assert highest_peaks(lone, 9, min_distance=4) == [(4, 5), (15, 10)]
 
 
 def test_nussls_duet_has_our_attenuation_and_map_but_divides_delays_by_two_pi():
     spectrum = STFT_512(mixture_of((-0.4, 0.0, 0.4), (-2.0, 0.0, 1.5)).sum(dim=0))
     left, right = spectrum.numpy()
-    turns = radians(len(left)).expand(left.shape).numpy() + 1e-9
+    turns = angular_frequencies(len(left)).expand(left.shape).numpy() + 1e-9
     attenuation, delay = differences(spectrum)
     theirs = SPATIAL.Duet._compute_atn_delay(left, right, turns)
     heard = (spectrum.abs().amin(dim=0) > 1e-3).numpy()
@@ -198,7 +198,7 @@ def test_nussls_duet_has_our_attenuation_and_map_but_divides_delays_by_two_pi():
     )  # fmt: skip
     reference._make_histogram()
     # A delay of 1 sample is never ambiguous, so both count the same bins.
-    ours = difference_map(spectrum, 3.0, 1.0, 61)
+    ours = difference_histogram(spectrum, 3.0, 1.0, 61)
     theirs = torch.from_numpy(reference.attenuation_delay_histogram).float()
     moved = (ours / ours.sum() - theirs / theirs.sum()).abs().sum()
     assert moved < 0.01, "a few bins fall on an edge between two cells"
@@ -229,7 +229,7 @@ def test_nussls_duet_agrees_on_two_places_and_lets_three_overlap():
     spectrum = STFT_512(mixture_of((-0.5, 0.0, 0.5)).sum(dim=0))
     heard = (spectrum.abs().sum(dim=0) > 1e-3).numpy()
     peaks = [Peak(-2.0, 0.0), Peak(0.0, 0.0), Peak(2.0, 0.0)]
-    best = misfits(spectrum, peaks[:2]).argmin(dim=0).numpy()
+    best = residuals(spectrum, peaks[:2]).argmin(dim=0).numpy()
     for i, mask in enumerate(nussls_masks(spectrum, peaks[:2])):
         assert (mask == (best == i))[heard].mean() > 0.999
     # A bin that its second place has won from the first and lost to the third stays in both.
@@ -240,7 +240,7 @@ def test_nussls_duet_agrees_on_two_places_and_lets_three_overlap():
 
 
 def test_projections_of_a_sound_have_their_gains_and_lead_back():
-    angles, grid = circle(6), circle(24)
+    angles, grid = angle_grid(6), angle_grid(24)
     assert abs(angles[0] - math.pi / 4) < 1e-6 and len(set(angles.tolist())) == 6
     spectrum = STFT_512(place(noise(8000), 0.5))
     projections = project_channels(spectrum, angles)
@@ -258,24 +258,24 @@ def test_projections_of_a_sound_have_their_gains_and_lead_back():
 
 def test_every_step_of_projet_lowers_the_divergence():
     spectrum = STFT_512(mixture_of((-0.5, 0.0, 0.5)).sum(dim=0))[..., 20:80]
-    angles, grid = circle(6), circle(24)
+    angles, grid = angle_grid(6), angle_grid(24)
     projections, gains = (
         project_channels(spectrum, angles).abs().flatten(1) + 1e-6,
         projection_gains(angles, grid),
     )
     generator = torch.Generator().manual_seed(0)
-    spread = torch.rand(24, 3, generator=generator) + 0.1
+    panning = torch.rand(24, 3, generator=generator) + 0.1
     power = torch.rand(3, projections.shape[1], generator=generator) + 0.1
 
     def divergence():
-        model = (gains @ spread @ power).double()
+        model = (gains @ panning @ power).double()
         return (projections * (projections / model).log() - projections + model).sum().item()
 
     losses = [divergence()]
     for _ in range(15):
-        power = update_power(projections, gains @ spread, power)
+        power = update_power(projections, gains @ panning, power)
         losses.append(divergence())
-        spread = update_spread(projections, gains, spread, power)
+        panning = update_panning(projections, gains, panning, power)
         losses.append(divergence())
     assert all(b <= a * (1 + 1e-5) for a, b in zip(losses, losses[1:], strict=False))
     assert losses[-1] < 0.2 * losses[0]
@@ -284,11 +284,11 @@ def test_every_step_of_projet_lowers_the_divergence():
 def test_projet_finds_positions_blindly():
     true = mixture_of((-0.5, 0.0, 0.5))
     spectrum = STFT_512(true.sum(dim=0))
-    angles, grid = circle(8), torch.linspace(0, math.pi / 2, 31)
+    angles, grid = angle_grid(8), torch.linspace(0, math.pi / 2, 31)
     gains = projection_gains(angles, grid)
-    spread = torch.rand(31, 3, generator=torch.Generator().manual_seed(0)) + 0.1
+    panning = torch.rand(31, 3, generator=torch.Generator().manual_seed(0)) + 0.1
     projections = project_channels(spectrum, angles).abs().flatten(1)
-    found, power = projet(projections, gains, spread, n_iter=150)
+    found, power = projet(projections, gains, panning, n_iter=150)
     torch.testing.assert_close(found.sum(dim=0), torch.ones(3), atol=1e-3, rtol=0)
     stands = sorted((grid[found.argmax(dim=0)] * 4 / math.pi - 1).tolist())
     np.testing.assert_allclose(stands, [-0.5, 0, 0.5], atol=0.11)
@@ -299,13 +299,13 @@ def test_projet_finds_positions_blindly():
 def test_projets_steps_are_nussls():
     spectrum = STFT_512(mixture_of((-0.5, 0.0, 0.5)).sum(dim=0))[..., 20:50]
     _, n_bins, n_frames = spectrum.shape
-    angles, grid = circle(6), circle(24)
+    angles, grid = angle_grid(6), angle_grid(24)
     projections, gains = (
         project_channels(spectrum, angles).abs().double(),
         projection_gains(angles, grid).double(),
     )
     generator = torch.Generator().manual_seed(0)
-    spread = torch.rand(24, 2, generator=generator).double() + 0.1
+    panning = torch.rand(24, 2, generator=generator).double() + 0.1
     power = torch.rand(2, n_bins * n_frames, generator=generator).double() + 0.1
 
     reference = object.__new__(SPATIAL.Projet)
@@ -315,12 +315,12 @@ def test_projets_steps_are_nussls():
         K=gains[None, :, None, :, None].expand(n_bins, -1, -1, -1, -1).clone(),
     )  # fmt: skip
     p = power.reshape(2, n_bins, n_frames).permute(1, 2, 0).clone()
-    q = spread[:, None].clone()
+    q = panning[:, None].clone()
     for _ in range(3):
         p, q = reference._update(p, q)
-        power = update_power(projections.flatten(1), gains @ spread, power)
-        spread = update_spread(projections.flatten(1), gains, spread, power)
-    np.testing.assert_allclose(q[:, 0], spread, rtol=1e-3)
+        power = update_power(projections.flatten(1), gains @ panning, power)
+        panning = update_panning(projections.flatten(1), gains, panning, power)
+    np.testing.assert_allclose(q[:, 0], panning, rtol=1e-3)
     ours = power.reshape(2, n_bins, n_frames).permute(1, 2, 0)
     # nussl adds 1e-8 above and below its fractions, which counts only in silence.
     heard = projections.sum(dim=0) > 1e-2
@@ -330,10 +330,10 @@ def test_projets_steps_are_nussls():
 def test_nussls_projet_divides_by_the_power():
     spectrum = STFT_512(mixture_of((-0.5, 0.0, 0.5)).sum(dim=0))[..., 20:50]
     _, n_bins, n_frames = spectrum.shape
-    angles, grid = circle(6), circle(24)
+    angles, grid = angle_grid(6), angle_grid(24)
     gains = projection_gains(angles, grid)
     generator = torch.Generator().manual_seed(0)
-    spread = torch.rand(24, 2, generator=generator) + 0.1
+    panning = torch.rand(24, 2, generator=generator) + 0.1
     power = torch.rand(2, n_bins, n_frames, generator=generator) + 0.1
     directions = torch.stack([angles.cos(), angles.sin()], dim=1)
     reference = object.__new__(SPATIAL.Projet)
@@ -341,12 +341,12 @@ def test_nussls_projet_divides_by_the_power():
         stft=spectrum.permute(1, 2, 0).numpy(), num_iterations=0, eps=1e-8,
         K=gains[None, :, None, :, None].expand(n_bins, -1, -1, -1, -1).clone(),
         projection_set=directions[None, :, None].expand(n_bins, -1, -1, -1).numpy() + 0j,
-        initialize_parameters=lambda: (power.permute(1, 2, 0), spread[:, None]),
+        initialize_parameters=lambda: (power.permute(1, 2, 0), panning[:, None]),
     )  # fmt: skip
     reference.run()
     theirs = torch.from_numpy(reference.reconstructions).permute(3, 2, 0, 1)
     theirs = theirs.to(spectrum.dtype)
-    given = (spectrum, angles, gains @ spread)
+    given = (spectrum, angles, gains @ panning)
     upside_down = unmix(*given, 1 / power.flatten(1))
     torch.testing.assert_close(theirs, upside_down, atol=1e-3, rtol=1e-3)
     ours = unmix(*given, power.flatten(1))
@@ -370,7 +370,7 @@ def test_points_lie_on_a_sphere_and_say_place_and_phase():
 
 def test_k_means_starts_from_points_that_differ():
     points = noise(900, 3)
-    start = spread_out(points, torch.ones(900), 3)
+    start = k_means_plus_plus(points, torch.ones(900), 3)
     assert len(start.unique(dim=0)) == 3
     assert (torch.cdist(start, points).amin(dim=1) == 0).all()
 

@@ -1,7 +1,7 @@
-"""Where a sound stands between two channels: placing it, and reading its place back.
+"""Panning: a sound at a position between two channels, and the position read from the channels.
 
-A position runs from -1 (left) over 0 (the middle) to 1 (right). A spectrum `(2, f, n)` is complex,
-left first.
+A position runs from -1 (left) over 0 (centre) to 1 (right). A spectrum `(2, f, n)` is complex,
+left channel first.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from common.signal.masks import EPSILON
 
 
 def pan_gains(position: float) -> Tensor:
-    """Gains (2,) that put a sound at a position, left first.
+    """Gains (2,) that pan a sound to a position, left first.
 
-    Their squares add up to 1 wherever it is, so its power does not change on
-    the way from one side to the other: the constant-power law.
+    Constant-power law: the squares of the gains add up to 1, so the power of
+    the sound is the same at every position.
     """
     angle = (position + 1) * math.pi / 4
     return torch.tensor([math.cos(angle), math.sin(angle)])
 
 
 def place(sound: Tensor, position: float, delay: float = 0.0) -> Tensor:
-    """Put a mono sound (t,) at a position: → (2, t).
+    """Pan a mono sound (t,) to a position and delay one channel: → (2, t).
 
-    delay: how many samples later the right channel hears it, whole or not;
-    below 0 the left channel is late. What runs out at the end is lost.
+    delay: by how many samples the right channel is late, whole or fractional;
+    if negative, the left channel is late. The end that is shifted out is lost.
     """
     late = torch.tensor([max(-delay, 0.0), max(delay, 0.0)])
     length = len(sound) + math.ceil(abs(delay)) + 64
@@ -40,19 +40,19 @@ def place(sound: Tensor, position: float, delay: float = 0.0) -> Tensor:
 
 
 def positions(spectrum: Tensor) -> Tensor:
-    """Where every bin (2, f, n) stands by its levels: → (f, n), from -1 to 1.
+    """Position of every bin (2, f, n) from its two levels: → (f, n), -1 to 1.
 
-    This undoes `pan_gains`, provided that a single sound fills the bin.
+    The inverse of `pan_gains` where a single source is active in the bin.
     """
     left, right = spectrum.abs()
     return torch.atan2(right, left) * 4 / math.pi - 1
 
 
 def panning_histogram(spectrum: Tensor, n_cells: int = 81) -> Tensor:
-    """Which share of the energy of (2, f, n) stands where: → (n_cells,).
+    """Share of the energy of (2, f, n) at each position: → (n_cells,).
 
-    The cells divide the way from left to right; the shares add up to 1, or to
-    0 for silence. After Avendano 2003.
+    The cells divide the range from left to right evenly; the shares add up to
+    1, or to 0 for silence. After Avendano 2003.
     """
     where = positions(spectrum).flatten()
     cell = ((where + 1) / 2 * n_cells).long().clamp(0, n_cells - 1)
@@ -61,10 +61,10 @@ def panning_histogram(spectrum: Tensor, n_cells: int = 81) -> Tensor:
     return found / found.sum().clamp(min=EPSILON)
 
 
-def middle_and_side(audio: Tensor) -> tuple[Tensor, Tensor]:
+def mid_side(audio: Tensor) -> tuple[Tensor, Tensor]:
     """Half the sum and half the difference of (2, t): → (t,), (t,).
 
-    Left is middle + side, right is middle - side.
+    The left channel is mid + side, the right channel is mid - side.
     """
     left, right = audio
     return (left + right) / 2, (left - right) / 2

@@ -2,86 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from answers import Answers
-from common.classical.panning import middle_and_side
-
-
-def parts(audio):
-    left, right = audio
-    return (left + right) / 2, (left - right) / 2
-
-
-def back(middle, side):
-    return torch.stack([middle + side, middle - side])
-
-
-def by_matrix(audio, factor):
-    own, cross = (1 + factor) / 2, (1 - factor) / 2
-    return torch.tensor([[own, cross], [cross, own]]) @ audio
-
-
-def sample_by_sample(audio, factor):
-    wide = np.empty(audio.shape)
-    for t in range(audio.shape[1]):
-        left, right = float(audio[0, t]), float(audio[1, t])
-        middle = (left + right) / 2
-        wide[:, t] = middle + factor * (left - middle), middle + factor * (right - middle)
-    return wide
-
-
-def in_place(audio, factor):
-    middle, side = parts(audio)
-    audio[0], audio[1] = middle + factor * side, middle - factor * side
-    return audio
-
-
-def widened(change):
-    """Middle and side go through `change(middle, side, factor)` and back to left and right."""
-    return lambda audio, factor: back(*change(*parts(audio), factor))
-
-
-WIDEN = Answers(
-    right={
-        "the chapter's function": lambda audio, x: back(
-            middle_and_side(audio)[0], x * middle_and_side(audio)[1]
-        ),
-        "matrix": by_matrix,
-        "sample by sample, numpy": sample_by_sample,
-        "side added": lambda audio, x: audio + (x - 1) * (audio - audio.flip(0)) / 2,
-        "double": lambda audio, x: widened(lambda m, s, x: (m, x * s))(audio.double(), x),
-    },
-    wrong={
-        "both multiplied": (widened(lambda m, s, x: (x * m, x * s)), "the middle should stay"),
-        "the middle multiplied": (widened(lambda m, s, x: (x * m, s)), "The middle is multiplied"),
-        "only the side": (widened(lambda m, s, x: (0 * m, x * s)), "Only the side is left"),
-        "no halves": (
-            widened(lambda m, s, x: (2 * m, 2 * x * s)),
-            "halves of sum and difference",
-        ),
-        "middle and side returned": (
-            lambda audio, x: torch.stack([parts(audio)[0], x * parts(audio)[1]]),
-            "turn them back into left and right",
-        ),
-        "channels exchanged": (widened(lambda m, s, x: (m, -x * s)), "Left is now right"),
-        "factor limited": (
-            widened(lambda m, s, x: (m, min(x, 1.0) * s)),
-            "a factor over 1 should widen",
-        ),
-        "factor squared": (widened(lambda m, s, x: (m, x**2 * s)), "no square, no root"),
-        "divided": (widened(lambda m, s, x: (m, s / x)), "do not divide"),
-        "factor added": (
-            widened(lambda m, s, x: (m, (1 + x) * s)),
-            "Left minus right is twice the side",
-        ),
-        "in place": (in_place, "work on a copy"),
-        "unchanged": (lambda audio, x: audio, "the recording as it was"),
-        "as pairs": (lambda audio, x: by_matrix(audio, x).T, "Keep the shape (2, t)"),
-    },
+from common.classical.panning import positions as bin_positions
+from common.classical.projet import (
+    angle_grid,
+    project_channels,
+    projection_gains,
+    unmix,
+    update_power,
 )
 
 SPEED = 343.0
@@ -96,11 +31,11 @@ SAFE_DISTANCE = Answers(
     wrong={
         "a whole period": (lambda f: SPEED / f, "a whole period"),
         "a quarter": (lambda f: SPEED / f / 4, "a quarter of a period"),
-        "centimetres": (lambda f: 100 * SPEED / f / 2, "in centimetres"),
-        "millimetres": (lambda f: 1000 * SPEED / f / 2, "in millimetres"),
+        "centimetres": (lambda f: 100 * SPEED / f / 2, "That is in centimetres"),
+        "millimetres": (lambda f: 1000 * SPEED / f / 2, "That is in millimetres"),
         "a delay": (lambda f: 1 / (2 * f), "That is a delay"),
-        "radians": (lambda f: SPEED / (2 * math.pi * f), "no factor of pi"),
-        "another speed": (lambda f: 340 / (2 * f), "343 m/s here"),
+        "angular_frequencies": (lambda f: SPEED / (2 * math.pi * f), "no factor of pi"),
+        "another speed": (lambda f: 340 / (2 * f), "Use 343 m/s for"),
         "upside down": (lambda f: f / (2 * SPEED), "divide by it"),
         "always 1 kHz": (lambda f: 0.1715, "use `frequency`"),
         "twice a period": (lambda f: 2 * SPEED / f, "At 1000 Hz half a period"),
@@ -195,8 +130,8 @@ DISJOINTNESS = Answers(
     wrong={
         "magnitudes": (lambda x: disjointness(x, lambda x: x), "square first"),
         "squared twice": (lambda x: disjointness(x.square()), "squared once, not twice"),
-        "k alone": (lambda x: disjointness(x, combine=lambda k, r: k), "what is kept, k"),
-        "r alone": (lambda x: disjointness(x, combine=lambda k, r: r), "what comes through, r"),
+        "k alone": (lambda x: disjointness(x, combine=lambda k, r: k), "That is k, what is kept"),
+        "r alone": (lambda x: disjointness(x, combine=lambda k, r: r), "That is r, what comes"),
         "k + r": (lambda x: disjointness(x, combine=lambda k, r: k + r), "That is k + r"),
         "r - k": (lambda x: disjointness(x, combine=lambda k, r: r - k), "the other way round"),
         "louder than each": (louder_than_each, "not than each"),
@@ -213,7 +148,7 @@ DISJOINTNESS = Answers(
         "frame by frame": (averaged(1), "Add up over frames"),
         "bin by bin": (averaged(2), "Add up over frequencies"),
         "others everywhere": (no_mask_on_the_others, "only what is in the bins of the mask"),
-        "one number for all": (lambda x: disjointness(x).mean(), "One number per source"),
+        "one number for all": (lambda x: disjointness(x).mean(), "one number per source"),
         "in place": (squared_in_place, "work on a copy"),
     },
 )
@@ -280,14 +215,14 @@ KARAOKE = Answers(
         "numpy, loop, double": karaoke_in_numpy,
     },
     wrong={
-        "unchanged": (lambda x, low: x, "the spectrum as it was"),
+        "unchanged": (lambda x, low: x, "The spectrum is unchanged"),
         "no half": (above(lambda a, b: a - b), "divide by 2"),
         "opposite signs": (
             above(lambda a, b: torch.stack([a - b, b - a]) / 2),
             "with the same sign",
         ),
         "right minus left": (above(lambda a, b: (b - a) / 2), "right minus left"),
-        "the middle": (above(lambda a, b: (a + b) / 2), "That is the middle"),
+        "the mid": (above(lambda a, b: (a + b) / 2), "That is the mid:"),
         "left only": (
             above(lambda a, b: torch.stack([(a - b) / 2, b])),
             "The right channel should be replaced too",
@@ -300,7 +235,7 @@ KARAOKE = Answers(
         ),
         "from low + 1": (lambda x, low: karaoke(x, low + 1), "itself should be replaced"),
         "from low - 1": (lambda x, low: karaoke(x, low - 1), "One bin too many"),
-        "muted": (above(lambda a, b: 0 * a), "there is nothing left"),
+        "muted": (above(lambda a, b: 0 * a), "the result is silent"),
         "magnitudes": (above(lambda a, b: (a.abs() - b.abs()) / 2), "Magnitudes are subtracted"),
         "no phase": (above(lambda a, b: (a - b).abs() / 2), "take no magnitude"),
         "along time": (along_time, "`low` counts bins, not frames"),
@@ -310,9 +245,116 @@ KARAOKE = Answers(
     },
 )
 
+def pan_matrix(positions):
+    angles = (positions + 1) * math.pi / 4
+    return torch.stack([angles.cos(), angles.sin()])  # (2, s)
+
+
+def pairs(spectrum, positions, cost=lambda x: x.abs().sum(0), angle=pan_matrix):
+    gains = angle(positions)
+    best, sources = None, None
+    for pair in itertools.combinations(range(len(positions)), 2):
+        found = spectrum.new_zeros(len(positions), *spectrum.shape[1:])
+        inverse = torch.linalg.inv(gains[:, list(pair)]).to(spectrum.dtype)
+        found[list(pair)] = torch.einsum("sc,cfn->sfn", inverse, spectrum)
+        size = cost(found)
+        if best is None:
+            best, sources = size, found
+        sources = torch.where(size < best, found, sources)
+        best = torch.minimum(size, best)
+    return sources, gains
+
+
+def images(sources, gains):
+    return gains.T[:, :, None, None] * sources[:, None]
+
+
+def pairs_with_gains(spectrum, positions):
+    return images(*pairs(spectrum, positions))
+
+
+def by_projet(spectrum, positions):
+    angles = angle_grid(8)
+    gains = projection_gains(angles, (positions + 1) * math.pi / 4)
+    projections = project_channels(spectrum, angles).abs().flatten(1)
+    power = projections.mean(0).expand(len(positions), -1)
+    for _ in range(100):
+        power = update_power(projections, gains, power)
+    return unmix(spectrum, angles, gains, power)
+
+
+def in_frames_of_numpy(spectrum, positions):
+    return pairs_with_gains(spectrum.to(torch.complex128), positions.double()).numpy()
+
+
+def soft_mask(spectrum, positions, width=0.1):
+    distance = bin_positions(spectrum) - positions[:, None, None]
+    return (-((distance / width) ** 2)).softmax(0)[:, None] * spectrum
+
+
+def binary(spectrum, positions):
+    nearest = (bin_positions(spectrum) - positions[:, None, None]).abs().argmin(0)
+    return functional.one_hot(nearest, len(positions)).permute(2, 0, 1)[:, None] * spectrum
+
+
+def least_norm(spectrum, positions):
+    gains = pan_matrix(positions)
+    inverse = torch.linalg.pinv(gains).to(spectrum.dtype)
+    return images(torch.einsum("sc,cfn->sfn", inverse, spectrum), gains)
+
+
+def always_three(spectrum, positions):
+    return pairs_with_gains(spectrum, torch.tensor([-0.6, 0.0, 0.5]))
+
+
+def in_place_pairs(spectrum, positions):
+    found = pairs_with_gains(spectrum, positions)
+    spectrum *= 0
+    return found
+
+
+SEPARATE_PANNED = Answers(
+    right={
+        "pairs": pairs_with_gains,
+        "PROJET": by_projet,
+        "numpy, double": in_frames_of_numpy,
+    },
+    wrong={
+        "binary mask": (binary, "the binary mask of the nearest position"),
+        "the mixture": (
+            lambda x, p: x.expand(len(p), *x.shape),
+            "Every source is the whole mixture",
+        ),
+        "equal parts": (
+            lambda x, p: x.expand(len(p), *x.shape) / len(p),
+            "Every source gets the same part",
+        ),
+        "pseudo-inverse": (least_norm, "The pseudo-inverse shares every bin"),
+        "a soft mask": (soft_mask, "Divide a bin that sources share"),
+        "mono": (lambda x, p: pairs(x, p)[0], "Return stereo spectra"),
+        "mono twice": (
+            lambda x, p: pairs(x, p)[0][:, None].expand(-1, 2, -1, -1),
+            "multiply them by the source's pan gains",
+        ),
+        "reversed": (lambda x, p: pairs_with_gains(x, p).flip(0), "in the order of `positions`"),
+        "magnitudes": (lambda x, p: pairs_with_gains(x, p).abs(), "Return complex spectra"),
+        "angle of 90°": (
+            lambda x, p: images(*pairs(x, p, angle=lambda q: pan_matrix(2 * q))),
+            "map a position p to the angle",
+        ),
+        "largest magnitudes": (
+            lambda x, p: images(*pairs(x, p, cost=lambda s: -s.abs().sum(0))),
+            "map a position p to the angle",
+        ),
+        "three positions typed in": (always_three, "not for four at other positions"),
+        "divided by zero": (lambda x, p: pairs_with_gains(x, p) / 0, "infinite or not a number"),
+        "in place": (in_place_pairs, "work on a copy"),
+    },
+)
+
 ANSWERS = {
-    "widen": WIDEN,
     "safe_distance": SAFE_DISTANCE,
     "disjointness": DISJOINTNESS,
     "karaoke": KARAOKE,
+    "separate_panned": SEPARATE_PANNED,
 }
