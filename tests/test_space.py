@@ -1,4 +1,4 @@
-"""Separation by place: what each method finds where the places are known, and what nussl says."""
+"""Spatial separation: what each method finds at known positions, and what nussl says."""
 
 from __future__ import annotations
 
@@ -396,14 +396,14 @@ def separator(request):
 
 
 def in_a_song(seconds=3):
-    """Drums and bass and voice in the middle, the rest at one side: a track of four stems."""
+    """Drums and bass and voice in the centre, the rest at one side: a track of four stems."""
     parts = [
         place(bursts(i, seconds * SAMPLE_RATE), p) for i, p in ((1, 0), (2, 0), (3, 0.7), (4, 0))
     ]
     return Track("made to order", torch.stack(parts), SAMPLE_RATE)
 
 
-def test_the_middle_is_told_from_the_side(separator):
+def test_the_centre_is_told_from_the_side(separator):
     track = in_a_song()
     row = evaluate_track(separator, track)
     assert tuple(row["sdr"]) == separator.sources == ("other", "no_other")
@@ -429,7 +429,7 @@ def test_stems_add_up_whatever_comes(separator, kind, n_samples):
 
 
 @pytest.mark.parametrize("n_channels", [1, 2])
-def test_in_mono_everything_stands_in_the_middle(separator, n_channels):
+def test_in_mono_everything_is_in_the_centre(separator, n_channels):
     mono = bursts(1)[None].expand(n_channels, -1)
     other, rest = separate(separator, mono, SAMPLE_RATE)
     level = 10 * torch.log10(other.square().sum() / mono.square().sum())
@@ -437,7 +437,7 @@ def test_in_mono_everything_stands_in_the_middle(separator, n_channels):
     torch.testing.assert_close(other + rest, mono, atol=1e-4, rtol=0)
 
 
-def test_what_is_out_of_phase_is_not_in_the_middle(separator):
+def test_what_is_out_of_phase_is_not_in_the_centre(separator):
     sound = bursts(1)
     other, _ = separator(torch.stack([sound, -sound])[None])[0]
     assert sdr(torch.stack([sound, -sound]), other) > 15
@@ -457,7 +457,7 @@ def test_separators_are_faster_than_music(separator):
     assert seconds < 5, f"{seconds:.1f} s for 10 s of music"
 
 
-def test_duets_middle_follows_a_song_that_is_a_little_off_balance():
+def test_duets_centre_follows_a_song_that_is_a_little_off_balance():
     stereo = place(bursts(1), 0.1)
     method = CentreDuet()
     (peak,) = method.duet.peaks(method.stft(stereo))
