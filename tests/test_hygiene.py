@@ -24,7 +24,8 @@ TEXTS = {
     if Path(name).suffix in file_rules.TEXT and not name.startswith(file_rules.VENDORED)
 }
 CODE = {name: ast.parse(text) for name, text in TEXTS.items() if name.endswith(".py")}
-KEYS = set(re.findall(r"^@\w+\{([^,\s]+),", (ROOT / "book/references.bib").read_text(), re.M))
+REFERENCES = re.findall(r"^@\w+\{([^,\s]+),", (ROOT / "book/references.bib").read_text(), re.M)
+KEYS = set(REFERENCES)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -56,6 +57,10 @@ def test_prose_pages() -> None:
         if name.startswith("book/") and name.endswith(".md"):
             found += notebook_rules.unknown_citations(text, KEYS)
     assert found == [], "\n".join(found)
+
+
+def test_no_reference_stands_twice() -> None:
+    assert sorted(REFERENCES) == sorted(KEYS)
 
 
 def test_every_chapter_is_in_the_table_of_contents() -> None:
