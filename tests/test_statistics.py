@@ -1,4 +1,4 @@
-"""What a set of songs is like: loudness as the standard has it, silence, width, colour, leaks."""
+"""Statistics of stems (loudness, silence, width, spectrum), and fingerprints of recordings."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def test_artists_on_both_sides_are_known() -> None:
 
 
 def test_table_shows_facts_links_and_gaps() -> None:
-    page = catalogue_table(CATALOGUE, ("songs",), "Songs & stems")
+    page = catalogue_table(CATALOGUE, ("songs",), "Songs & stems").data
     links = re.findall(r'aria-label="([^"]*)">(?:<em>)?(\d+)', page)
     assert links and all(spoken.startswith(f"{seen}, ") for spoken, seen in links)
     assert "Songs &amp; stems" in page

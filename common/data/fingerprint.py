@@ -1,4 +1,4 @@
-"""Is this music in that recording? A fingerprint that survives gain, MP3 and cuts. Wang 2003."""
+"""Find a recording inside another by its spectral peaks, despite gain, MP3 and cuts. Wang 2003."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch.nn import functional
 from common.signal.stft import STFT
 
 FINGERPRINT_STFT = STFT()
-"""The spectrogram in which peaks are looked for; of its bins, the lowest `N_BINS`."""
+"""The transform whose peaks are used, in its lowest `N_BINS` bins."""
 
 N_BINS = 512
 
 NEIGHBOURHOOD = (21, 15)
-"""A peak is the highest in so many bins and frames around it."""
+"""A peak is the largest value in a neighbourhood of so many bins and frames."""
 
 FAN_OUT, FARTHEST = 5, 63
-"""A peak is paired with so many later ones, at most so many frames later."""
+"""Each peak is paired with so many later ones, at most so many frames later."""
 
 
 class Landmarks(NamedTuple):
-    """Pairs of peaks: which they are, and the first one's frame; both (m,)."""
+    """Pairs of peaks: the key of each pair and the frame of its first peak, both (m,)."""
 
     keys: Tensor
     frames: Tensor
@@ -49,7 +49,7 @@ def spectral_peaks(magnitude: Tensor, per_frame: float = 0.5) -> Tensor:
 def landmarks(audio: Tensor) -> Landmarks:
     """Fingerprint of audio (c, t): each peak paired with a few later ones.
 
-    A key holds both bins and the distance in frames, and no level. Wang 2003.
+    A key encodes both bins and their distance in frames, but no level. Wang 2003.
     """
     magnitude = FINGERPRINT_STFT(audio.mean(dim=0)).abs()[:N_BINS]
     peaks = spectral_peaks(magnitude)
@@ -65,10 +65,10 @@ def landmarks(audio: Tensor) -> Landmarks:
 
 
 def match(one: Landmarks, other: Landmarks) -> tuple[float, int]:
-    """How much of one recording is heard in another: (share, shift).
+    """How much of one recording is contained in another: (share, shift).
 
-    share: of the pairs of `one`, those that `other` has too and that agree on
-    the shift, 0 to 1; shift: the frame of `other` at which `one` begins.
+    share: the share of the pairs of `one` that `other` contains at the most
+    frequent shift, 0 to 1; shift: the frame of `other` at which `one` begins.
     """
     keys, order = other.keys.sort()
     first = torch.searchsorted(keys, one.keys)

@@ -1,7 +1,7 @@
-"""What a set of songs is like: how loud, how often silent, how wide and how bright its stems are.
+"""Statistics of the stems of a track: loudness, silence, stereo width and long-term spectrum.
 
-Everything is summed up over blocks of a track, so a song of any length fits and a track on disk
-(`TrackOnDisk`) is measured as one in memory is.
+A track is measured block by block, so a song of any length fits into memory, and a track on disk
+(`TrackOnDisk`) gives the same values as one in memory.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from scipy import signal
 from torch import Tensor
 
 HOP = 0.1
-"""Length in seconds of the pieces whose power is kept; four of them are a block of BS.1770."""
+"""Length in seconds of the pieces whose power is stored; four of them are a block of BS.1770."""
 
 WINDOW = 0.2
-"""Window of the long-term spectrum in seconds: bins lie 5 Hz apart at every sample rate."""
+"""Window of the long-term spectrum in seconds: bins are 5 Hz apart at every sample rate."""
 
 
 class Multitrack(Protocol):
-    """What the statistics need of a track: `Track` and `TrackOnDisk` have it."""
+    """What the statistics need from a track: `Track` and `TrackOnDisk` have it."""
 
     sample_rate: int
     source_names: tuple[str, ...]
@@ -34,12 +34,12 @@ class Multitrack(Protocol):
 
 
 def k_weighting(sample_rate: int) -> np.ndarray:
-    """Second-order sections (2, 6) of the filter before loudness is measured.
+    """Second-order sections (2, 6) of the K-weighting filter.
 
-    First a shelf that lifts what is above 1.7 kHz by 4 dB, as a head does;
-    then a high-pass at 38 Hz. ITU-R BS.1770-4 prints the coefficients for
-    48 kHz only; the analogue filters behind them, bent to any other rate, are
-    De Man 2018's.
+    A shelf that amplifies frequencies above 1.7 kHz by 4 dB, as the head does,
+    and a high-pass at 38 Hz. ITU-R BS.1770-4 gives the coefficients for 48 kHz
+    only; De Man 2018 derives the analogue filters, from which the bilinear
+    transform gives those for any other rate.
     """
     gain, q = 10 ** (3.99984385397 / 20), 0.7071752369554193
     k = np.tan(np.pi * 1681.9744509555319 / sample_rate)
@@ -63,9 +63,9 @@ def hop_powers(audio: Tensor, sample_rate: int) -> Tensor:
 def gated_loudness(powers: Tensor) -> float:
     """Loudness in LUFS of K-weighted powers (n,), one per tenth of a second.
 
-    Blocks of 0.4 s overlap by three quarters. Those under -70 LUFS do not
-    count, and then neither do those 10 LU under the mean of the rest; -inf
-    where nothing is left. ITU-R BS.1770-4, eq. 3-7.
+    Blocks of 0.4 s overlap by 75 %. Blocks below -70 LUFS are removed, then
+    blocks more than 10 LU below the mean of the others; -inf if none is left.
+    ITU-R BS.1770-4, eq. 3-7.
     """
     if len(powers) < 4:
         return -torch.inf
@@ -80,7 +80,7 @@ def gated_loudness(powers: Tensor) -> float:
 def integrated_loudness(audio: Tensor, sample_rate: int) -> float:
     """Integrated loudness in LUFS of mono or stereo audio (c, t).
 
-    Mono counts as one channel: the same wave in both ears reads 3 LU more.
+    Mono counts as one channel; the same signal on two channels is 3 LU louder.
     -inf for silence and for less than 0.4 s. ITU-R BS.1770-4.
     """
     sections = k_weighting(sample_rate)
@@ -91,7 +91,7 @@ def integrated_loudness(audio: Tensor, sample_rate: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class TrackStatistics:
-    """What was measured of every stem of one track, and last of their mixture.
+    """Statistics of every stem of one track, and of their mixture as the last.
 
     loudness: (s,) in LUFS; silent: (s,), share of the time; width: (s,), side
     over mid in dB, -inf for mono; spectrum: (s, f), mean power per bin.
@@ -110,8 +110,8 @@ def track_statistics(
 ) -> TrackStatistics:
     """Measure a track in blocks of so many seconds (a multiple of 0.1).
 
-    A tenth of a second is silent where its level is under `floor` dB of full
-    scale. Under 0.2 s there is no spectrum: NaN.
+    A tenth of a second is silent if its level is below `floor` dB of full
+    scale. A track shorter than 0.2 s has no spectrum: NaN.
     """
     rate, names = track.sample_rate, track.source_names
     sections = k_weighting(rate)
@@ -159,8 +159,8 @@ def frame_powers(stems: Tensor, sample_rate: int) -> Tensor:
 def third_octaves(power: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
     """Level of each third of an octave, as a share of the whole in dB.
 
-    power: (..., f), of a long-term spectrum → centres (k,) in Hz and levels
-    (..., k). Bands begin at 40 Hz, where each holds a bin at least.
+    power: (..., f), a long-term spectrum → centres (k,) in Hz and levels
+    (..., k). Bands begin at 40 Hz, where each contains at least one bin.
     """
     frequencies = torch.linspace(0, sample_rate / 2, power.shape[-1])
     n_bands = int(3 * np.log2(sample_rate / 2 / 40 / 2 ** (1 / 6))) + 1

@@ -1,9 +1,11 @@
-"""The table of datasets in chapter 08: every fact with a link to where it was found."""
+"""The table of datasets in chapter 08: every fact with a link to its source."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+
+from IPython.display import HTML
 
 COLUMNS = {
     "tracks": "Tracks",
@@ -12,15 +14,15 @@ COLUMNS = {
     "rate": "Format",
     "licence": "Licence",
 }
-"""The facts of a dataset, and how the table heads them."""
+"""The facts of a dataset, and the headings of their columns."""
 
 
-def catalogue_table(catalogue: Mapping, kinds: Sequence[str], caption: str) -> str:
-    """HTML table of the datasets of some kinds, in the order of the file.
+def catalogue_table(catalogue: Mapping, kinds: Sequence[str], caption: str) -> HTML:
+    """Table of the datasets of some kinds, in the order of the file.
 
-    catalogue: what `book/datasets.json` holds. A name links to where the dataset can be had, the
-    number behind a fact to where the fact was found, in italics if we know it from pages that quote
-    that source; a dash stands where nothing was found. Raises KeyError for an unknown source.
+    catalogue: the content of `book/datasets.json`. A name links to the dataset, the number behind
+    a fact to its source, in italics if we know that source only from pages that quote it; a dash
+    marks a fact that was not found. Raises KeyError for an unknown source.
     """
     numbers = {name: number for number, name in enumerate(catalogue["sources"], start=1)}
     head = "".join(
@@ -33,7 +35,7 @@ def catalogue_table(catalogue: Mapping, kinds: Sequence[str], caption: str) -> s
             cells = "".join(_cell(dataset["facts"].get(key), catalogue, numbers) for key in COLUMNS)
             year = dataset["year"] or "–"
             rows.append(f'<tr><th scope="row">{name}</th><td>{year}</td>{cells}</tr>')
-    return (
+    return HTML(
         f'<div style="overflow-x: auto"><table class="catalogue"><caption>{escape(caption)}'
         f"</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
@@ -47,6 +49,6 @@ def _cell(fact: Mapping | None, catalogue: Mapping, numbers: Mapping[str, int]) 
     source, number = catalogue["sources"][fact["source"]], numbers[fact["source"]]
     label = escape(f"Source: {source['title']}{', as quoted' if source['second_hand'] else ''}")
     mark = f"<em>{number}</em>" if source["second_hand"] else number
-    spoken = f"{number}, {label}"  # what is seen has to be part of what is read out
+    spoken = f"{number}, {label}"  # a screen reader reads the visible number too
     link = f'<a href="{escape(source["url"])}" title="{label}" aria-label="{spoken}">{mark}</a>'
     return f"<td>{escape(value)}&nbsp;<sup>{link}</sup></td>"

@@ -8,9 +8,12 @@ import random
 
 import numpy as np
 import torch
+from scipy import signal
+from torch.nn import functional
 
 from answers import Answers
 from common.data.fingerprint import landmarks, match
+from common.signal import resample
 
 
 def tenths(audio, sample_rate):
@@ -78,26 +81,26 @@ SILENT_SHARE = Answers(
     wrong={
         "what sounds": (
             lambda audio, rate, floor=-60.0: 1 - by_level(power_of)(audio, rate, floor),
-            "share that sounds",
+            "share that is not silent",
         ),
-        "counted": (counted, "divide by how many there are"),
-        "mono": (by_level(lambda x: x.mean(0).square().mean(-1)), "Left against right cancels"),
-        "both added": (by_level(lambda x: 2 * power_of(x)), "not their sum"),
+        "counted": (counted, "divide it by the number of all"),
+        "mono": (by_level(lambda x: x.mean(0).square().mean(-1)), "Channels in opposite phase"),
+        "both added": (by_level(lambda x: 2 * power_of(x)), "over both channels, not their sum"),
         "louder channel": (by_level(lambda x: x.square().mean(2).amax(0)), "not the louder one"),
-        "softer channel": (by_level(lambda x: x.square().mean(2).amin(0)), "in one channel"),
-        "left": (by_level(lambda x: x[0].square().mean(-1)), "Left alone is measured"),
-        "per channel": (per_channel, "not the answers"),
+        "softer channel": (by_level(lambda x: x.square().mean(2).amin(0)), "in one channel is"),
+        "left": (by_level(lambda x: x[0].square().mean(-1)), "That is the left channel only"),
+        "per channel": (per_channel, "not the two results"),
         "peak": (by_level(lambda x: x.abs().amax((0, 2)).square()), "not the loudest sample"),
         "absolute": (by_level(lambda x: x.abs().mean((0, 2)).square()), "not of the absolute"),
         "sum of squares": (by_level(lambda x: x.square().sum((0, 2))), "not their sum"),
-        "20 log10": (by_level(power_of, lambda p: 20 * torch.log10(p)), "A power in dB"),
+        "20 log10": (by_level(power_of, lambda p: 20 * torch.log10(p)), "The level of a power"),
         "10 log10 of amplitudes": (
             by_level(power_of, lambda p: 10 * torch.log10(p.sqrt())),
-            "An amplitude in dB",
+            "The level of an amplitude",
         ),
         "samples": (
             lambda audio, rate, floor=-60.0: under(20 * torch.log10(audio.abs()), floor),
-            "Samples are counted",
+            "That counts samples",
         ),
         "floor typed in": (
             lambda audio, rate, floor=-60.0: by_level(power_of)(audio, rate),
@@ -107,90 +110,7 @@ SILENT_SHARE = Answers(
             lambda audio, rate, floor=-60.0: by_level(power_of)(audio, 8000, floor),
             "A tenth of a second has more samples",
         ),
-        "last piece": (with_the_last_piece, "Leave out a last piece"),
-    },
-)
-
-
-def side_over_mid(audio):
-    left, right = audio
-    return 10 * torch.log10((left - right).square().sum() / (left + right).square().sum())
-
-
-def width_in_numpy(audio):
-    left, right = audio.double().numpy()
-    mid, side = (left + right) / 2, (left - right) / 2
-    return 10 * np.log10(np.sum(side**2)) - 10 * np.log10(np.sum(mid**2))
-
-
-def width_in_a_loop(audio):
-    mid = side = 0.0
-    for left, right in audio.T.tolist():
-        mid, side = mid + (left + right) ** 2, side + (left - right) ** 2
-    return 10 * math.log10(side / mid)
-
-
-def width(measure, mid=1.0, side=1.0):
-    """A width from what `measure(side, mid)` says of both."""
-    return lambda audio: measure(side * (audio[0] - audio[1]), mid * (audio[0] + audio[1]))
-
-
-def energy(x):
-    return x.square().sum()
-
-
-SIDE_OVER_MID = Answers(
-    right={
-        "energies": lambda audio: side_over_mid(audio).item(),
-        "a tensor, means": width(
-            lambda s, m: 10 * torch.log10(s.square().mean() / m.square().mean())
-        ),
-        "norms": width(lambda s, m: 20 * torch.log10(s.norm() / m.norm())),
-        "numpy, double, halves": width_in_numpy,
-        "in a loop": width_in_a_loop,
-    },
-    wrong={
-        "mid over side": (lambda audio: -side_over_mid(audio), "That is mid over side"),
-        "a ratio": (width(lambda s, m: energy(s) / energy(m)), "That is the ratio itself"),
-        "of amplitudes": (width(lambda s, m: s.norm() / m.norm()), "a ratio of amplitudes"),
-        "20 log10": (lambda audio: 2 * side_over_mid(audio), "10 log10, not 20"),
-        "10 log10 of norms": (
-            width(lambda s, m: 10 * torch.log10(s.norm() / m.norm())),
-            "That is half of it",
-        ),
-        "bels": (lambda audio: side_over_mid(audio) / 10, "That is in bels"),
-        "natural logarithm": (
-            width(lambda s, m: 10 * torch.log(energy(s) / energy(m))),
-            "with base 10",
-        ),
-        "absolute": (
-            width(lambda s, m: 20 * torch.log10(s.abs().mean() / m.abs().mean())),
-            "not of absolute values",
-        ),
-        "not squared": (
-            width(lambda s, m: 10 * torch.log10(s.abs().mean() / m.abs().mean())),
-            "square before you add",
-        ),
-        "standard deviations": (
-            width(lambda s, m: 20 * torch.log10(s.std() / m.std())),
-            "Do not take off the mean",
-        ),
-        "peaks": (
-            width(lambda s, m: 20 * torch.log10(s.abs().max() / m.abs().max())),
-            "compares the highest samples",
-        ),
-        "right over left": (
-            lambda audio: 10 * torch.log10(energy(audio[1]) / energy(audio[0])),
-            "right with left",
-        ),
-        "of the whole": (
-            width(lambda s, m: 10 * torch.log10(energy(s) / (energy(s) + energy(m)))),
-            "a share of the whole energy",
-        ),
-        "mid halved": (
-            width(lambda s, m: 10 * torch.log10(energy(s) / energy(m)), mid=0.5),
-            "The mid is halved",
-        ),
+        "last piece": (with_the_last_piece, "Ignore a last piece"),
     },
 )
 
@@ -304,21 +224,21 @@ SPLIT_BY_ARTIST = Answers(
         "groupby, arrays": with_groupby,
     },
     wrong={
-        "songs": (by_song, "deal out artists, not songs"),
-        "last artist cut": (last_artist_cut, "deal out artists, not songs"),
+        "songs": (by_song, "split by artist, not by song"),
+        "last artist cut": (last_artist_cut, "split by artist, not by song"),
         "at the last dash": (
             ordered(sorted, artist=lambda name: name.rsplit(" - ", 1)[0]),
-            "deal out artists, not songs",
+            "split by artist, not by song",
         ),
         "at the first hyphen": (
             ordered(sorted, artist=lambda name: name.split("-")[0]),
-            "Are all artists dealt, each by itself?",
+            "Is every artist chosen by itself?",
         ),
-        "one song more": (ordered(sorted, more=1), "an artist too many"),
-        "a song short": (ordered(sorted, more=-1), "Test should have 6 songs at least"),
-        "never too many": (never_too_many, "belongs to it too: leave nobody out"),
+        "one song more": (ordered(sorted, more=1), "one artist too many"),
+        "a song short": (ordered(sorted, more=-1), "instead of at least 6"),
+        "never too many": (never_too_many, "Do not skip an artist"),
         "exchanged": (lambda *x: split_by_artist(*x)[::-1], "Return training first"),
-        "in the order of a set": (ordered(list), "bring the artists into a fixed one"),
+        "in the order of a set": (ordered(list), "sort the artists first"),
         "unseeded": (unseeded, "The same seed should give the same split"),
         "not shuffled": (
             lambda names, n, seed: dealt(names, sorted(set(map(artist, names))), n),
@@ -328,9 +248,9 @@ SPLIT_BY_ARTIST = Answers(
             lambda names, n, seed: split_by_artist(names, n, 0),
             "Every seed gives the same split",
         ),
-        "names shuffled": (names_shuffled, "Leave the list of names"),
+        "names shuffled": (names_shuffled, "Do not change the list of names"),
         "artists": (artists_returned, "not artists"),
-        "a song lost": (rest_forgotten, "Every song belongs"),
+        "a song lost": (rest_forgotten, "Every song has to be in training or in test"),
     },
 )
 
@@ -374,12 +294,12 @@ BLEED_CEILING = Answers(
             lambda s, o, b: decibels(1 + 10 ** ((o - s - b) / 10)),
             "A quiet stem suffers more",
         ),
-        "no others": (lambda s, o, b: decibels(1 + 10 ** ((s - b) / 10)), "their level counts"),
-        "no stem": (lambda s, o, b: decibels(1 + 10 ** ((-o - b) / 10)), "How loud the stem"),
+        "no others": (lambda s, o, b: decibels(1 + 10 ** ((s - b) / 10)), "their level matters"),
+        "no stem": (lambda s, o, b: decibels(1 + 10 ** ((-o - b) / 10)), "level of the stem too"),
         "a ratio": (lambda *x: 1 + 10 ** (over_bleed(*x) / 10), "return it in dB"),
         "turned over": (
             lambda *x: -decibels(1 + 10 ** (over_bleed(*x) / 10)),
-            "turn the ratio over",
+            "invert the ratio",
         ),
         "amplitudes": (
             lambda *x: decibels(1 + 10 ** (over_bleed(*x) / 20)),
@@ -387,17 +307,17 @@ BLEED_CEILING = Answers(
         ),
         "20 log10": (
             lambda *x: 2 * decibels(1 + 10 ** (over_bleed(*x) / 10)),
-            "10 log10 of it, not 20",
+            "10 log10, not 20",
         ),
         "added as amplitudes": (
             lambda *x: 2 * decibels(1 + 10 ** (over_bleed(*x) / 20)),
-            "amplitudes do not: compare energies",
+            "add up in energy, not in amplitude",
         ),
         "natural logarithm": (
             lambda *x: 10 * math.log(1 + 10 ** (over_bleed(*x) / 10)),
             "with base 10",
         ),
-        "1 dB added": (lambda *x: 1 + over_bleed(*x), "turn them into energies first"),
+        "1 dB added": (lambda *x: 1 + over_bleed(*x), "convert them to energies first"),
     },
 )
 
@@ -467,43 +387,120 @@ FIND_LEAKS = Answers(
     wrong={
         "share of the known": (
             leaks(lambda one, other, x: match(other, one)[0] >= x),
-            "a small part of the album in the cut",
+            "a small part of the album is in the cut",
         ),
-        "best only": (best_only, "name all pairs"),
+        "best only": (best_only, "return all pairs"),
         "samples": (samples_compared, "A louder excerpt is missed"),
         "no threshold": (
             leaks(lambda one, other, x: match(one, other)[0] > 0),
-            "share nothing but chance",
+            "match by chance only",
         ),
         "threshold typed in": (
             leaks(lambda one, other, x: match(one, other)[0] >= 0.02),
-            "With threshold=0.3",
+            "With threshold=0.3 the medley",
         ),
         "above the threshold": (
             leaks(lambda one, other, x: match(one, other)[0] > x),
-            "At least the threshold",
+            "Include shares that equal the threshold",
         ),
         "share and shift": (
             leaks(lambda one, other, x: max(match(one, other)) >= x),
-            "share nothing but chance",
+            "match by chance only",
         ),
         "exchanged": (
             lambda *given, **more: [pair[::-1] for pair in find_leaks(*given, **more)],
-            "the new recording's name, then the known one's",
+            "the name of the new recording, then",
         ),
         "names only": (
             lambda *given, **more: [name for name, _ in find_leaks(*given, **more)],
-            "the new recording's name, then the known one's",
+            "the name of the new recording, then",
         ),
-        "twice": (lambda *given, **more: 2 * find_leaks(*given, **more), "Name each pair once"),
-        "nothing": (lambda new, known, threshold=0.02: [], "simply there again is missed"),
+        "twice": (lambda *given, **more: 2 * find_leaks(*given, **more), "Return each pair once"),
+        "nothing": (lambda new, known, threshold=0.02: [], "An identical copy is missed"),
+    },
+)
+
+def at_speeds(lengths, decide=max, answer=0):
+    """What `decide` makes of the matches of `new` at several lengths, in thousandths."""
+
+    def share_at_any_speed(new, known):
+        other = landmarks(known)
+        versions = [landmarks(resample(new, 1000, length)) for length in lengths]
+        return decide(match(one, other)[answer] for one in versions)
+
+    return share_at_any_speed
+
+
+def known_resampled(new, known):
+    one, best = landmarks(new), 0.0
+    for length in np.linspace(0.97, 1.03, 25):
+        changed = resample(known, 10000, round(10000 * length))
+        best = max(best, match(one, landmarks(changed))[0])
+    return best
+
+
+def interpolated(new, known):
+    other, shares = landmarks(known), []
+    for factor in torch.arange(0.97, 1.0301, 0.003).tolist():
+        length = round(factor * new.shape[-1])
+        changed = functional.interpolate(new[None], size=length, mode="linear")[0]
+        shares.append(match(landmarks(changed), other)[0])
+    return max(shares)
+
+
+def by_polyphase(new, known):
+    other, best = landmarks(known), 0.0
+    for up in range(325, 346):
+        changed = torch.from_numpy(signal.resample_poly(new.numpy(), up, 335, axis=-1))
+        best = max(best, match(landmarks(changed), other)[0])
+    return torch.tensor(best)
+
+
+def coarse_to_fine(new, known):
+    other = landmarks(known)
+
+    def share(length):
+        return match(landmarks(resample(new, 1000, length)), other)[0]
+
+    best = max(range(970, 1031, 5), key=share)
+    return max(share(length) for length in range(best - 3, best + 4))
+
+
+SHARE_AT_ANY_SPEED = Answers(
+    right={
+        "steps of 0.3 %": at_speeds(range(970, 1031, 3)),
+        "scipy, a tensor": by_polyphase,
+        "coarse to fine": coarse_to_fine,
+    },
+    wrong={
+        "match alone": (
+            lambda new, known: match(landmarks(new), landmarks(known))[0],
+            "2 % faster is missed",
+        ),
+        "only longer": (at_speeds(range(1000, 1031, 3)), "2 % slower is missed"),
+        "only shorter": (at_speeds(range(970, 1001, 3)), "2 % faster is missed"),
+        "narrow": (at_speeds(range(979, 1022, 3)), "almost 3 % faster"),
+        "steps of 1 %": (at_speeds(range(970, 1031, 10)), "resample `new` in smaller steps"),
+        "the known one resampled": (known_resampled, "resample `new` in smaller steps"),
+        "linear interpolation": (interpolated, "resample `new` in smaller steps"),
+        "mean": (
+            at_speeds(range(970, 1031, 5), lambda shares: np.mean(list(shares))),
+            "An unchanged copy is missed",
+        ),
+        "sum": (at_speeds(range(970, 1031, 5), sum), "A share is between 0 and 1"),
+        "shift": (at_speeds(range(970, 1031, 5), answer=1), "A share is between 0 and 1"),
+        "share and shift": (
+            lambda new, known: match(landmarks(new), landmarks(known)),
+            "without the shift",
+        ),
+        "constant": (lambda new, known: 1.0, "An unrelated recording"),
     },
 )
 
 ANSWERS = {
     "silent_share": SILENT_SHARE,
-    "side_over_mid": SIDE_OVER_MID,
     "split_by_artist": SPLIT_BY_ARTIST,
     "bleed_ceiling": BLEED_CEILING,
     "find_leaks": FIND_LEAKS,
+    "share_at_any_speed": SHARE_AT_ANY_SPEED,
 }
