@@ -168,6 +168,13 @@ def test_disk_and_memory_agree() -> None:
     torch.testing.assert_close(one.spectrum, two.spectrum)
 
 
+def test_stems_of_embedded_songs_are_balanced() -> None:
+    found = [track_statistics(track).loudness for track in embedded_tracks("train")]
+    over_mixture = torch.cat([loudness[:-1] - loudness[-1] for loudness in found])
+    audible = over_mixture[over_mixture.isfinite()]
+    assert audible.max() < 0 and audible.median() > -12
+
+
 def test_third_octaves_find_a_tone_and_keep_the_energy() -> None:
     stems = torch.stack([tone(f, 0.5, 4, SAMPLE_RATE).expand(2, -1) for f in (100, 1000, 5000)])
     power = frame_powers(stems, SAMPLE_RATE).mean(dim=-1)

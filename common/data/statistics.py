@@ -124,8 +124,8 @@ def track_statistics(
         block = [track.read(s, first, length) for s in range(len(names))]
         stems = torch.stack(block).double()
         stems = torch.cat([stems, stems.sum(dim=0, keepdim=True)])
-        heard, memory = signal.sosfilt(sections, stems.numpy(), zi=memory)
-        weighted.append(hop_powers(torch.from_numpy(heard), rate).sum(dim=1))
+        filtered, memory = signal.sosfilt(sections, stems.numpy(), zi=memory)
+        weighted.append(hop_powers(torch.from_numpy(filtered), rate).sum(dim=1))
         plain.append(hop_powers(stems, rate).mean(dim=1))
         left, right = stems[:, 0], stems[:, -1]  # the same one for mono
         both = torch.stack([left + right, left - right])
