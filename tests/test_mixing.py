@@ -348,14 +348,6 @@ def test_the_table_of_augmentation_is_whole_and_todays():
                 min(for_, whole) * stretch,
             ),
         ),
-        ("n_mixtures", lambda k, n, s=4, coherent=True, flips=False: k * n),
-        ("n_mixtures", lambda k, n, s=4, coherent=True, flips=False: k * n if coherent else k**s),
-        (
-            "n_mixtures",
-            lambda k, n, s=4, coherent=True, flips=False: (
-                (k * n if coherent else (k * n) ** s) * (2**s if flips else 1)
-            ),
-        ),
         ("grid_rate", lambda tempo, target: target / tempo),
         ("grid_rate", lambda tempo, target: tempo / target),
         (
@@ -394,10 +386,6 @@ def gain_in_decibels(loudness, snr, ref_db=-26.0):
     return ref_db + snr - np.maximum(loudness, -70)
 
 
-def count_mixtures(k, n, s=4, coherent=True, flips=False):
-    return (k * n) ** (1 if coherent else s) * (2**s // 2 if flips else 1)
-
-
 def octaves(tempo, target):
     return np.float32(np.log2(target) - np.log2(tempo))
 
@@ -417,8 +405,6 @@ def octaves(tempo, target):
             "predict",
             lambda at, for_, f, d: torch.tensor([min(at, max(0, d - for_ * f)), min(d, for_ * f)]),
         ),
-        ("n_mixtures", lambda *given, **more: np.int64(count_mixtures(*given, **more))),
-        ("n_mixtures", lambda *given, **more: float(count_mixtures(*given, **more))),
         ("grid_rate", lambda *tempos: np.exp2(octaves(*tempos) - np.round(octaves(*tempos)))),
         ("grid_rate", lambda *tempos: 2 ** torch.tensor((octaves(*tempos) + 0.5) % 1 - 0.5)),
         (

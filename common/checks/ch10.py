@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from common.checks import check, expect, expect_close, name_mistake
+from common.checks import Hint, check, expect, expect_close, name_mistake
 
 
 def _signals() -> tuple[Tensor, Tensor]:
@@ -21,18 +22,19 @@ def l1_gradient(function: Callable[[float, Tensor, Tensor], Tensor]) -> str:
     """Exercise 1: the gradient of the mean absolute error."""
     mixture, vocals = _signals()
     got = torch.as_tensor(function(0.7, mixture.clone(), vocals.clone())).detach()
-    expect(got.numel() == 1, f"The slope is one number for all samples, not {tuple(got.shape)}.")
+    hint = f"The derivative is one number for all samples, not {tuple(got.shape)}."
+    expect(got.numel() == 1, hint)
     error = 0.7 * mixture - vocals
     mistakes = {
         "That is the loss itself: its derivative is asked for.": error.abs().mean(),
-        "That is the slope of the squared error: here it is the absolute one.": (
+        "That is the derivative of the squared error: here the error is absolute.": (
             2 * (error * mixture).mean()
         ),
-        "The chain rule: the error moves with g as fast as x is large.": error.sign().mean(),
-        "The sign is turned round: the error is g x less v.": -(error.sign() * mixture).mean(),
+        "The chain rule: the derivative of the error with respect to g is x.": error.sign().mean(),
+        "The sign is reversed: the error is g x minus v.": -(error.sign() * mixture).mean(),
         "That is the sum over samples: the loss is a mean.": (error.sign() * mixture).sum(),
-        "x keeps its sign: no absolute value of the slope of a sample.": mixture.abs().mean(),
-        "x keeps its sign: its absolute value is not what the error grows by.": (
+        "x keeps its sign: take no absolute value of a sample's derivative.": mixture.abs().mean(),
+        "x keeps its sign: the error grows by x, not by its absolute value.": (
             error.sign() * mixture.abs()
         ).mean(),
         "The size of the error does not count, only its sign.": (error * mixture).mean(),
@@ -43,45 +45,68 @@ def l1_gradient(function: Callable[[float, Tensor, Tensor], Tensor]) -> str:
     }
     name_mistake(got.reshape(()), mistakes)
     one = function(1.0, torch.tensor([2.0, -3.0]), torch.tensor([5.0, 0.0]))
-    hint = "For x = (2, -3), v = (5, 0), g = 1 the two slopes are -2 and +3."
+    hint = "For x = (2, -3), v = (5, 0), g = 1 the two derivatives are -2 and +3."
     expect_close(torch.as_tensor(one).reshape(()), 0.5, hint)
     for value in (-0.5, 0.2, 1.5):
         gain = torch.tensor(value, requires_grad=True)
         (gain * mixture - vocals).abs().mean().backward()
         got = torch.as_tensor(function(value, mixture, vocals)).reshape(())
-        expect_close(got, gain.grad, f"At g = {value} autograd finds another slope: signs, mean?")
-    return "The slope counts signs: large errors pull no harder than small ones."
+        hint = f"At g = {value} autograd finds another value: check signs and mean."
+        expect_close(got, gain.grad, hint)
+    return "Only signs count: large errors weigh no more than small ones."
+
+
+CURVATURES, START, NOISE = (1.0, 0.1), 10.0, 0.3
+"""Exercise 2: the loss is the sum of c w² / 2 over both curvatures c, from w = START on."""
+
+REACHED = 0.6
+"""The loss that a good schedule leaves at most, as a share of that of the best constant rate."""
+
+
+def _remaining(rates: Sequence[float]) -> tuple[float, float]:
+    """The expected loss after noisy steps: what the mean distance leaves, and what the noise adds.
+
+    A step takes the mean of w to (1 - rate c) times itself, and the variance to the square of that
+    factor times itself plus (rate NOISE)².
+    """
+    from_distance, from_noise = 0.0, 0.0
+    for curvature in CURVATURES:
+        mean, variance = START, 0.0
+        for rate in rates:
+            factor = 1 - rate * curvature
+            mean *= factor
+            variance = factor * factor * variance + rate * rate * NOISE**2
+        from_distance += 0.5 * curvature * mean * mean  # inf where ** would raise
+        from_noise += 0.5 * curvature * variance
+    return from_distance, from_noise
 
 
 @check
-def breaking_rate(function: Callable[[Tensor], float]) -> str:
-    """Exercise 2: the rate at which gradient descent stops converging."""
-    for factor in (0.1, 1.0, 2.0):
-        x = factor * _signals()[0]
-        power = x.square().mean().item()
-        rate = float(function(x.clone()))
-        expect(rate > 0, "A rate is positive.")
-        mistakes = {
-            "That holds where the mixture has a mean square of 1: here nobody promises it.": 1.0,
-            "That is the fastest rate, which arrives in one step: when does it break?": 0.5 / power,
-            "The slope has a factor of 2, from the square: then steps are twice as long.": (
-                2 / power
-            ),
-            "That is the mean square itself: a louder mixture needs a lower rate.": power,
-            "That is one over the amplitude: the slope grows with the mean square.": power**-0.5,
-            "The loss is a mean over samples, not a sum.": 1 / x.square().sum().item(),
-            "The mean square, not the variance: do not take off the mean.": 1 / x.var().item(),
-            "The mean of the squares, not the square of the mean.": 1 / x.mean().item() ** 2,
-            "The mean of the squares, not of the absolute values.": 1 / x.abs().mean().item(),
-            "The loudest sample does not decide: take the mean square.": 1 / x.max().item() ** 2,
-        }
-        scaled = {hint: wrong * power for hint, wrong in mistakes.items()}
-        name_mistake(rate * power, scaled, 1e-3)
-        shrink = 1 - 2 * rate * power
-        hint = f"With that rate a step multiplies the distance by {shrink:.2f}:"
-        expect(shrink < -0.999, f"{hint} it still converges.")
-        expect(shrink > -1.001, f"{hint} a lower rate breaks already.")
-    return "Each step lands exactly as far away, on the other side."
+def schedule(function: Callable[[int, int], float]) -> str:
+    """Exercise 2: a learning-rate schedule that beats every constant rate."""
+
+    def share(steps: int) -> float:
+        rates = [float(function(step, steps)) for step in range(steps)]
+        allowed = all(math.isfinite(rate) and rate >= 0 for rate in rates)
+        expect(allowed, "A learning rate is finite and not negative.")
+        hint = "This rate is constant: begin with a higher rate and let it fall."
+        expect(max(rates) > 1.001 * min(rates), hint)
+        from_distance, from_noise = _remaining(rates)
+        loss, first = from_distance + from_noise, 0.5 * sum(CURVATURES) * START**2
+        hint = "The run diverges: the largest curvature is 1, so rates above 2 are unstable."
+        expect(loss < first, hint)
+        constant = min(sum(_remaining([k / 100] * steps)) for k in range(1, 200))
+        found = f"After {steps} steps this leaves {loss / constant:.2f} times the reference."
+        if loss > REACHED * constant:
+            expect(rates[-1] < max(rates), f"{found} The rate is highest at the end: let it fall.")
+            hint = f"{found} Most of it is distance to the minimum: keep the rate high for longer."
+            expect(from_noise >= from_distance, hint)
+            expect(steps == 100, f"{found} For 100 steps it was enough: is `steps` used?")
+            raise Hint(f"{found} Most of it is noise: let the rate fall further in the last steps.")
+        return loss / constant
+
+    short, long = share(100), share(200)
+    return f"After 100 steps it leaves {short:.2f} times the reference, after 200 steps {long:.2f}."
 
 
 @check
@@ -102,19 +127,19 @@ def clip(function: Callable[[Sequence[Tensor], float], Sequence[Tensor]]) -> str
     got, given = flat(clipped(kept, 1.0)), flat(kept)
     mistakes = {
         "That is as long as before: shorten it.": given,
-        "Each gradient is clipped by itself, which turns the vector: one norm of all.": (
+        "Each gradient is clipped separately, which turns the vector: use one norm.": (
             torch.cat([x.flatten() / x.norm() for x in kept])
         ),
-        "Each entry is clipped by itself, which turns the vector: one norm of all.": (
+        "Each entry is clipped separately, which turns the vector: use one norm.": (
             given.clamp(max=1.0)
         ),
         "The norm is the root of the sum of squares: the root is missing.": given / 25,
-        "That takes the sum of the norms: squares add up, norms do not.": (
+        "That is the sum of the norms: squares add up, norms do not.": (
             given / sum(x.norm() for x in kept)
         ),
-        "That takes the sum of the entries: the norm is the root of the sum of squares.": given / 9,
-        "That takes the largest entry: the norm is of all of them.": given / 4,
-        "That takes the mean of the squares: the norm has their sum.": given / 2.5,
+        "That is the sum of the entries: take the root of the sum of squares.": given / 9,
+        "That is the largest entry: the norm is of all of them.": given / 4,
+        "That is the mean of the squares: the norm has their sum.": given / 2.5,
     }
     name_mistake(got, mistakes)
     expect_close(got, given / 5, "Clipped to 1, a norm of 5 makes every entry a fifth.")
@@ -129,8 +154,8 @@ def clip(function: Callable[[Sequence[Tensor], float], Sequence[Tensor]]) -> str
     hint = "Four gradients, one of them a single number: all entries are one long vector."
     expect_close(flat(clipped(more, 0.7)), flat(more) * 0.7 / flat(more).norm(), hint)
     silent = clipped([torch.zeros(3)], 1.0)[0]
-    expect_close(silent, torch.zeros(3), "A gradient of zero stays zero: mind the division.")
-    return "Same direction, never longer than it may be."
+    expect_close(silent, torch.zeros(3), "A zero gradient stays zero: avoid the division by zero.")
+    return "The direction is kept, and the norm is at most the limit."
 
 
 class _Accumulation:
@@ -187,31 +212,31 @@ def step_in_parts(function: Callable[..., float]) -> str:
     mistakes = {
         "The weights have not moved: where is the step?": start,
         "The step is twice as long as it should be: two means add up to a sum.": 2 * whole - start,
-        "The step is half as long as it should be: divide once.": (whole + start) / 2,
+        "The step is half as long as it should be: divide only once.": (whole + start) / 2,
         hint: last,
         f"{hint} (And what is left is halved.)": (last + start) / 2,
         "Only the first part counts: add up the gradients of all.": first,
-        "That is one step for each part: take a single one when all have been added up.": in_turn,
-        "The weights went uphill: which way does the optimiser go?": 2 * start - whole,
+        "That is one step per part: take one step after the last part.": in_turn,
+        "The weights moved along the gradient: the step must reduce the loss.": 2 * start - whole,
     }
     name_mistake(weights, mistakes)
     expect_close(weights, whole, "The step differs from that of the whole batch.")
     losses = {
         "That is the loss of the last part: return the mean over all.": last_loss,
         "That is the sum of the losses: return their mean.": 2 * whole_loss,
-        "The loss that is returned is divided once too often.": whole_loss / 2,
+        "The returned loss is divided once too often.": whole_loss / 2,
     }
     name_mistake(loss, losses)
     expect_close(loss, whole_loss, "Return the mean loss over all parts.")
-    hint = "The first step is right, later ones are not: what of the gradients of the step before?"
+    hint = "The first step is right, later ones are not: are old gradients reset?"
     expect_close(batch.train(function, 2, 3)[0], batch.train(_update, 1, 3)[0], hint)
     weights, loss = batch.train(function, 4)
-    hint = "With four parts the step is not that of the batch: how many parts are there?"
+    hint = "With four parts the step is not that of the batch: use the number of parts."
     expect_close(weights, whole, hint)
     expect_close(loss, whole_loss, "With four parts the mean loss is not that of the batch.")
     hint = "Call `backward` on each part before the next is computed: that is what saves memory."
     expect(waiting <= 1, hint)
-    return "Two halves make a whole."
+    return "The step in parts equals the step of the whole batch."
 
 
 @check
@@ -245,10 +270,10 @@ def best_step(function: Callable[[Sequence[tuple[int, float]], int], int]) -> st
     hint = "Patience 2 ends after two validations without improvement, not after three."
     expect(late != 50, hint)
     expect(got == 20, "Better means better than the best so far, not than the last.")
-    expect(late == 20 and later == 20, "At patience 2 this run ends at step 40: its best is 20.")
+    expect(late == 20 and later == 20, "With patience 2 this run ends at step 40: its best is 20.")
     got = step((3.0, 3.5, 2.0, 2.5, 1.0, 1.5, 0.5), 2)
-    expect(got == 70, "Patience counts validations in a row: an improvement begins the count anew.")
+    expect(got == 70, "Patience counts validations in a row: an improvement resets the count.")
     got = step((3.0, 2.0, 2.0, 2.0, 1.0), 2)
     expect(got == 20, "An equal loss is no improvement.")
     expect(step((3.0, 2.0, 2.5, 1.0), 1) == 20, "Patience 1 ends at the first bad validation.")
-    return "You would have kept the right weights."
+    return "These are the weights to keep."

@@ -30,7 +30,7 @@ def change_gain(audio: Tensor, decibels: float) -> Tensor:
 
 
 def flip_polarity(audio: Tensor) -> Tensor:
-    """Turn the waveform upside down: (..., c, t) → the same shape."""
+    """Invert the sign of the waveform: (..., c, t) → the same shape."""
     return -audio
 
 
@@ -48,8 +48,8 @@ def stretch_spectrum(spectrum: Tensor, rate: float, hop_length: int) -> Tensor:
     """Read a spectrum's frames `rate` times faster, each bin at its own pitch.
 
     spectrum: complex (..., f, n) → (..., f, ceil(n / rate)). The magnitude
-    is interpolated between two frames; the phase goes on by what those two
-    differ, which keeps each bin's frequency. Flanagan and Golden 1966;
+    is interpolated between two frames; the phase advances by the difference
+    of those two, which keeps each bin's frequency. Flanagan and Golden 1966;
     Dolson 1986.
     """
     n_bins, n_frames = spectrum.shape[-2:]

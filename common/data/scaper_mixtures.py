@@ -88,8 +88,8 @@ def events_of(annotation: jams.JAMS) -> list[dict]:
 def loudness(event: dict) -> float:
     """How loud an event is in its file, in LUFS; silence counts as -70.
 
-    ITU-R BS.1770: frequencies weighted as the ear does, quiet stretches left
-    out.
+    ITU-R BS.1770: frequencies are weighted roughly as in hearing, and quiet
+    passages are left out.
     """
     import soundfile
 

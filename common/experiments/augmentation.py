@@ -1,8 +1,8 @@
-"""Does augmentation help? One small net, one number of steps, eight diets, three seeds.
+"""Does augmentation help? One small net, one number of steps, eight conditions, three seeds.
 
-First on few songs, of which the net can learn parts by heart; then nothing against everything on
-six times as many. `python -m common.experiments.augmentation` rewrites
-book/results/augmentation.json, a row at a time; a run that was stopped goes on.
+First on few songs, which the net can overfit; then no augmentation against all on six times as
+many. `python -m common.experiments.augmentation` rewrites book/results/augmentation.json, a row at
+a time; a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def versions(songs: str) -> list[TrackOnDisk]:
     return [TrackOnDisk(entry, SAMPLE_RATE) for entry in entries]
 
 
-def diet(songs: str, condition: str) -> list[Track | TrackOnDisk]:
+def training_tracks(songs: str, condition: str) -> list[Track | TrackOnDisk]:
     """The tracks that a condition draws excerpts from: every song as often as every other."""
     plain, changes = originals(songs), CONDITIONS[condition][1]
     wanted = {version_name(track, *change) for track in plain for change in changes}
@@ -77,12 +77,12 @@ def diet(songs: str, condition: str) -> list[Track | TrackOnDisk]:
 
 
 def measure(key: dict) -> dict:
-    """Train on one diet from one seed; losses, and mean SDR per stem in dB on songs of each kind.
+    """Train in one condition from one seed; losses, and mean SDR per stem in dB on each song set.
 
     "valid" is for choosing; "test" and "excerpt" are for reporting only.
     """
     changes, seed = CONDITIONS[key["condition"]][0], key["seed"]
-    tracks = diet(key["songs"], key["condition"])
+    tracks = training_tracks(key["songs"], key["condition"])
     held_out = embedded_tracks("valid", songs=SONG_SETS["live"])
     objective = PhaseSensitiveObjective(BENCH_STFT)
     plain = {"augment": NO_AUGMENT, "n_channels": 1}

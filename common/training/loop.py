@@ -32,11 +32,11 @@ def fit(
     resume: bool = False,
     precision: str = "auto",
 ) -> History:
-    """Train `net` in place, on a laptop, a GPU or in many processes.
+    """Train `net` in place, on a CPU, a GPU or in many processes.
 
     `dataset[i]` is `(mixture (c, t), sources (s, c, t))`. With `validate`,
     `net` ends with the weights that did best. With a `folder`, state is
-    saved there; `resume` goes on as if nothing had happened.
+    saved there; `resume` continues exactly from that state.
     """
     accelerator = start_processes()
     set_seed(config.seed, device_specific=True)
@@ -65,7 +65,7 @@ def update(
     config: TrainConfig,
     step: int,
 ) -> None:
-    """Move the weights one step downhill."""
+    """Compute the gradient, clip it, and take one step."""
     for group in optimiser.param_groups:
         group["lr"] = config.learning_rate_at(step)
     accelerator.backward(loss)

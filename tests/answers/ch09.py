@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -56,18 +55,21 @@ EVENT_GAIN = Answers(
         "upside down": (lambda *x: 1 / event_gain(*x), "is down, not up"),
         "snr subtracted": (
             lambda x, snr, ref=-26.0: event_gain(x, -snr, ref),
-            "The snr counts from ref_db",
+            "`snr` is relative to `ref_db`",
         ),
-        "no snr": (lambda x, snr, ref=-26.0: event_gain(x, 0, ref), "The snr counts from ref_db"),
-        "snr above nothing": (lambda x, snr, ref=-26.0: event_gain(x, snr, 0), "`ref_db` counts"),
-        "no loudness": (lambda x, snr, ref=-26.0: event_gain(0, snr, ref), "`loudness` counts"),
+        "no snr": (
+            lambda x, snr, ref=-26.0: event_gain(x, 0, ref),
+            "`snr` is relative to `ref_db`",
+        ),
+        "snr above nothing": (lambda x, snr, ref=-26.0: event_gain(x, snr, 0), "use `ref_db`"),
+        "no loudness": (lambda x, snr, ref=-26.0: event_gain(0, snr, ref), "use `loudness`"),
         "no limit": (
             lambda x, snr, ref=-26.0: float(np.float64(10) ** ((ref + snr - x) / 20)),
             "what does Scaper do?",
         ),
         "silence untouched": (silence_untouched, "What is below -70 LUFS"),
         "silence alone": (silence_only, "Not only silence"),
-        "limit on the gain": (limited, "not on the gain"),
+        "limit on the gain": (limited, "not to the gain"),
         "another default": (
             lambda x, snr, ref=-20.0: event_gain(x, snr, ref),
             "without a `ref_db` it is -26",
@@ -147,9 +149,9 @@ PREDICT = Answers(
         "divided": (lambda t, d, x, end: predict(t, d, 1 / x, end), "makes an event longer"),
         "its end": (
             lambda *x: (predict(*x)[0], sum(predict(*x))),
-            "how long it sounds, not when it ends",
+            "how long it lasts, not when it ends",
         ),
-        "exchanged": (lambda *x: predict(*x)[::-1], "The beginning comes first"),
+        "exchanged": (lambda *x: predict(*x)[::-1], "Return the beginning first"),
         "time stretched too": (
             lambda t, d, x, end: predict(t * x, d, x, end),
             "Only the event is stretched",
@@ -158,7 +160,7 @@ PREDICT = Answers(
         "not moved": (not_moved, "would end after the scene"),
         "always at the end": (to_the_end, "Only an event that would end too late"),
         "cut before the stretch": (cut_before_the_stretch, "would end after the scene"),
-        "asked before the stretch": (asked_before_the_stretch, "is asked after stretching"),
+        "asked before the stretch": (asked_before_the_stretch, "with the scene after stretching"),
         "never cut": (never_cut, "is cut to its length"),
         "moved below zero": (moved_below_zero, "cannot begin before the scene"),
         "one number": (lambda *x: predict(*x)[0], "Return two numbers"),
@@ -166,97 +168,54 @@ PREDICT = Answers(
 )
 
 
-def n_mixtures(n_songs, n_places, n_sources=4, coherent=True, flips=False):
-    count = (n_songs * n_places) ** (1 if coherent else n_sources)
-    return count << (n_sources - 1) if flips else count
+def best_by(measure, shifts=range(-6, 6)):
+    """The transposition for which a measure of chords and bass is highest."""
+    return lambda chords, bass: max(shifts, key=lambda k: measure(chords, bass.roll(k, 0)))
 
 
-def by_listing(n_songs, n_places, n_sources=4, coherent=True, flips=False):
-    starts = list(itertools.product(range(n_songs), range(n_places)))
-    if coherent:
-        choices = [(start,) * n_sources for start in starts]
-    else:
-        choices = list(itertools.product(starts, repeat=n_sources))
-    if not flips:
-        return len(choices)
-    signs = {s for s in itertools.product((1, -1), repeat=n_sources) if s[0] == 1}
-    return len(choices) * len(signs)
+def products(chords, bass):
+    return (chords * bass).sum()
 
 
-def counted_in_numpy(n_songs, n_places, n_sources=4, coherent=True, flips=False):
-    count = np.prod([n_songs * n_places] * (1 if coherent else n_sources), dtype=np.int64)
-    return count * (2**n_sources // 2 if flips else 1)
+def correlations_in_numpy(chords, bass):
+    pairs = zip(chords.numpy().T, bass.numpy().T, strict=True)
+    return np.mean([np.corrcoef(pair)[0, 1] for pair in pairs])
 
 
-def counted_in_a_loop(n_songs, n_places, n_sources=4, coherent=True, flips=False):
-    count = 1
-    for stem in range(n_sources):
-        if stem == 0 or not coherent:
-            count *= n_songs * n_places
-        if flips and stem > 0:
-            count *= 2
-    return float(count)
+def transposed_notes(chords, bass):
+    """By the strongest note of the bass in each frame."""
+    notes, frames = bass.argmax(dim=0), torch.arange(bass.shape[1])
+    found = [chords[(notes + k) % 12, frames].sum().item() for k in range(-6, 6)]
+    return np.argmax(found) - 6
 
 
-def counted(choices, signs=lambda s, coherent: 2 ** (s - 1)):
-    """Mixtures from how many choices and how many signs there are."""
-
-    def n_mixtures(n_songs, n_places, n_sources=4, coherent=True, flips=False):
-        count = choices(n_songs, n_places, n_sources, coherent)
-        return count * (signs(n_sources, coherent) if flips else 1)
-
-    return n_mixtures
+def as_tensor(chords, bass):
+    shifted = torch.stack([bass.roll(k, 0) for k in range(12)])
+    best = (shifted - chords).square().sum(dim=(1, 2)).argmin()
+    return (best + 6) % 12 - 6
 
 
-def all_choices(songs, places, s, coherent):
-    return songs * places if coherent else (songs * places) ** s
+def averages(chords, bass):
+    return chords.mean(dim=1) @ bass.mean(dim=1)
 
 
-N_MIXTURES = Answers(
+TRANSPOSITION = Answers(
     right={
-        "powers": n_mixtures,
-        "listed": by_listing,
-        "numpy": counted_in_numpy,
-        "in a loop, a float": counted_in_a_loop,
+        "products": best_by(products),
+        "correlations, numpy": best_by(correlations_in_numpy),
+        "strongest notes": transposed_notes,
+        "least difference, a tensor": as_tensor,
     },
     wrong={
-        "added": (counted(lambda n, p, s, c: n + p if c else (n + p) ** s), "make 3 x 5 coherent"),
-        "places alone": (counted(lambda n, p, s, c: p if c else p**s), "make 3 x 5 coherent"),
-        "each stem counted": (
-            counted(lambda n, p, s, c: n * p * (1 if c else s)),
-            "Choices multiply",
-        ),
-        "one place for all": (
-            counted(lambda n, p, s, c: n * p if c else n**s * p),
-            "chooses its place too",
-        ),
-        "one song for all": (
-            counted(lambda n, p, s, c: n * p if c else n * p**s),
-            "chooses its song too",
-        ),
-        "always coherent": (counted(lambda n, p, s, c: n * p), "is `coherent` used"),
-        "no song twice": (
-            counted(lambda n, p, s, c: n * p if c else math.perm(n * p, s)),
-            "may choose the same",
-        ),
-        "order does not count": (
-            counted(lambda n, p, s, c: n * p if c else math.comb(n * p + s - 1, s)),
-            "Stems are not alike",
-        ),
-        "all signs": (
-            counted(all_choices, lambda s, coherent: 2**s),
-            "it counts as the same",
-        ),
-        "signs of incoherent ones only": (
-            counted(all_choices, lambda s, coherent: 1 if coherent else 2 ** (s - 1)),
-            "whether the mixture is coherent or not",
-        ),
-        "twice as many": (counted(all_choices, lambda s, coherent: 2), "Each stem but one"),
-        "a factor for each stem": (
-            counted(all_choices, lambda s, coherent: 2 * (s - 1)),
-            "Two places and four stems with flips",
-        ),
-        "no signs": (counted(all_choices, lambda s, coherent: 1), "is `flips` used"),
+        "nothing": (lambda chords, bass: 0, "never transposed"),
+        "wrong direction": (lambda *x: -best_by(products, range(-5, 6))(*x), "wrong direction"),
+        "averages over time": (best_by(averages), "compare the chroma frame by frame"),
+        "the first frame": (best_by(lambda c, b: c[:, 0] @ b[:, 0]), "use all frames"),
+        "upwards only": (best_by(products, range(6)), "as well as down"),
+        "least agreement": (best_by(lambda c, b: -products(c, b)), "in every frame"),
+        "an octave up": (lambda *x: best_by(products)(*x) + 12, "Return a number between"),
+        "for each frame": (lambda c, b: (c * b).argmax(dim=0), "one number of semitones"),
+        "a fraction": (lambda *x: best_by(products)(*x) + 0.5, "a whole number"),
     },
 )
 
@@ -329,14 +288,14 @@ GRID_RATE = Answers(
         "upside down": (lambda *x: 1 / grid_rate(*x), "makes a song faster"),
         "straight to the target": (
             lambda tempo, target: target / tempo,
-            "lies on the grid of 120 already",
+            "fits a target of 120 already",
         ),
         "by difference": (nearest_by_difference, "Compare changes as ratios"),
-        "three rates": (near_target, "have no end on either side"),
+        "three rates": (near_target, "Use any power of two"),
         "halved only": (halved_only, "halve the target, or double it"),
         "always faster": (always_faster, "slower as well as faster"),
-        "always slower": (always_slower, "may be made faster as well"),
-        "any multiple": (any_multiple, "Powers of two only"),
+        "always slower": (always_slower, "may also be made faster"),
+        "any multiple": (any_multiple, "Only powers of two"),
         "octaves": (lambda a, b: math.log2(b / a) - round(math.log2(b / a)), "That is in octaves"),
         "the new tempo": (lambda a, b: a * grid_rate(a, b), "That is the new tempo"),
     },
@@ -379,7 +338,7 @@ POLARITY_CHANGE = Answers(
         "by angle, double": change_by_angle,
     },
     wrong={
-        "how far it moves": (lambda a, b: 2 * b.abs(), "how far the spectrum moves"),
+        "how far it moves": (lambda a, b: 2 * b.abs(), "the change of the spectrum"),
         "squares": (
             lambda a, b: ((a + b).abs() ** 2 - (a - b).abs() ** 2).abs(),
             "not their squares",
@@ -401,7 +360,7 @@ POLARITY_CHANGE = Answers(
         ),
         "in dB": (
             lambda a, b: 20 * torch.log10((a + b).abs() / (a - b).abs()).abs(),
-            "asked for, not in dB",
+            "itself, not in dB",
         ),
         "real parts": (
             lambda a, b: ((a + b).real.abs() - (a - b).real.abs()).abs(),
@@ -415,7 +374,7 @@ POLARITY_CHANGE = Answers(
 ANSWERS = {
     "event_gain": EVENT_GAIN,
     "predict": PREDICT,
-    "n_mixtures": N_MIXTURES,
+    "transposition": TRANSPOSITION,
     "grid_rate": GRID_RATE,
     "polarity_change": POLARITY_CHANGE,
 }

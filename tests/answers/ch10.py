@@ -41,14 +41,14 @@ L1_GRADIENT = Answers(
     },
     wrong={
         "the loss": (l1_with(lambda e, x, v: e.abs()), "That is the loss itself"),
-        "squared": (l1_with(lambda e, x, v: 2 * e * x), "slope of the squared error"),
+        "squared": (l1_with(lambda e, x, v: 2 * e * x), "derivative of the squared error"),
         "no chain rule": (l1_with(lambda e, x, v: e.sign()), "The chain rule"),
-        "turned round": (l1_with(lambda e, x, v: -e.sign() * x), "The sign is turned round"),
+        "turned round": (l1_with(lambda e, x, v: -e.sign() * x), "The sign is reversed"),
         "a sum": (lambda g, x, v: ((g * x - v).sign() * x).sum(), "the loss is a mean"),
-        "absolute slopes": (l1_with(lambda e, x, v: x.abs()), "no absolute value"),
+        "absolute slopes": (l1_with(lambda e, x, v: x.abs()), "take no absolute value"),
         "absolute mixture": (
             l1_with(lambda e, x, v: e.sign() * x.abs()),
-            "not what the error grows by",
+            "not by its absolute value",
         ),
         "error times mixture": (l1_with(lambda e, x, v: e * x), "The size of the error"),
         "one sign for all": (
@@ -63,26 +63,36 @@ L1_GRADIENT = Answers(
     },
 )
 
-BREAKING_RATE = Answers(
+def cosine(step, steps):
+    return 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def exponential_in_torch(step, steps):
+    return 1.9 * torch.tensor(0.03) ** (step / steps)
+
+
+def three_stages(step, steps):
+    return [1.0, 0.3, 0.05][3 * step // steps]
+
+
+SCHEDULE = Answers(
     right={
-        "torch": lambda x: 1 / x.square().mean(),
-        "numpy, double": lambda x: 1 / np.mean(x.double().numpy() ** 2),
-        "by the norm": lambda x: x.numel() / float(x.norm()) ** 2,
-        "in a loop": lambda x: x.numel() / sum(v * v for row in x.tolist() for v in row),
+        "cosine": cosine,
+        "warm-up and cosine": lambda k, n: min(1, (k + 1) / 10) * cosine(k, n),
+        "a line, numpy": lambda k, n: np.linspace(1, 0, n, endpoint=False)[k],
+        "exponential, a tensor": exponential_in_torch,
+        "three stages": three_stages,
     },
     wrong={
-        "one": (lambda x: 1.0, "here nobody promises it"),
-        "the fastest": (lambda x: 0.5 / x.square().mean(), "arrives in one step"),
-        "no factor of two": (lambda x: 2 / x.square().mean(), "The slope has a factor of 2"),
-        "upside down": (lambda x: x.square().mean(), "a louder mixture needs a lower rate"),
-        "amplitude": (lambda x: 1 / x.square().mean().sqrt(), "one over the amplitude"),
-        "a sum": (lambda x: 1 / x.square().sum(), "over samples, not a sum"),
-        "variance": (lambda x: 1 / x.var(), "do not take off the mean"),
-        "square of the mean": (lambda x: 1 / x.mean() ** 2, "not the square of the mean"),
-        "absolute": (lambda x: 1 / x.abs().mean(), "not of the absolute values"),
-        "a little more": (lambda x: 1.1 / x.square().mean(), "a lower rate breaks already"),
-        "a little less": (lambda x: 0.9 / x.square().mean(), "it still converges"),
-        "negative": (lambda x: -1 / x.square().mean(), "A rate is positive"),
+        "the best constant": (lambda k, n: 0.37, "This rate is constant"),
+        "a low constant": (lambda k, n: 0.01, "This rate is constant"),
+        "rising": (lambda k, n: (k + 1) / n, "The rate is highest at the end"),
+        "too low": (lambda k, n: 0.2 * cosine(k, n), "keep the rate high for longer"),
+        "falls too fast": (lambda k, n: 1 / (k + 1), "keep the rate high for longer"),
+        "falls too little": (lambda k, n: 1 - 0.7 * k / n, "in the last steps"),
+        "for 100 steps": (lambda k, n: max(0.0, 1 - k / 100), "is `steps` used?"),
+        "diverges": (lambda k, n: 2.5 - 0.2 * k / n, "The run diverges"),
+        "negative": (lambda k, n: cosine(k, n) - 0.1, "not negative"),
     },
 )
 
@@ -168,21 +178,21 @@ CLIP = Answers(
     },
     wrong={
         "unchanged": (lambda gradients, longest: gradients, "as long as before: shorten it"),
-        "one by one": (one_by_one, "Each gradient is clipped by itself"),
+        "one by one": (one_by_one, "Each gradient is clipped separately"),
         "entries clamped": (
             lambda gradients, longest: [g.clamp(-longest, longest) for g in gradients],
-            "Each entry is clipped by itself",
+            "Each entry is clipped separately",
         ),
         "no root": (clip_by(lambda g: flat(g).square().sum()), "the root is missing"),
         "sum of norms": (clip_by(lambda g: sum(x.norm() for x in g)), "norms do not"),
         "sum of entries": (clip_by(lambda g: flat(g).abs().sum()), "the sum of the entries"),
-        "largest entry": (clip_by(lambda g: flat(g).abs().max()), "takes the largest entry"),
+        "largest entry": (clip_by(lambda g: flat(g).abs().max()), "is the largest entry"),
         "root mean square": (
             clip_by(lambda g: flat(g).square().mean().sqrt()),
             "the norm has their sum",
         ),
         "always": (always_to_the_limit, "leaves them as they are"),
-        "divided by zero": (divided_by_zero, "mind the division"),
+        "divided by zero": (divided_by_zero, "avoid the division by zero"),
         "limit typed in": (to_one, "use `longest`"),
         "two only": (two_only, "one long vector"),
         "flat": (lambda gradients, longest: list(flat(clip(gradients, longest))), "for each that"),
@@ -267,12 +277,12 @@ STEP_IN_PARTS = Answers(
     },
     wrong={
         "no division": (accumulated(divide=1), "two means add up to a sum"),
-        "divided twice": (accumulated(divide=4), "divide once"),
+        "divided twice": (accumulated(divide=4), "divide only once"),
         "no step": (accumulated(step="never"), "where is the step"),
         "no backward": (accumulated(backwards=False), "where is the step"),
         "a step for each part": (
             accumulated(zero="each", divide=1, step="each"),
-            "one step for each part",
+            "one step per part",
         ),
         "zero between parts": (accumulated(zero="each", divide=1), "Only the last part counts"),
         "zero between parts, divided": (accumulated(zero="each"), "what is left is halved"),
@@ -379,7 +389,7 @@ BEST_STEP = Answers(
 
 ANSWERS = {
     "l1_gradient": L1_GRADIENT,
-    "breaking_rate": BREAKING_RATE,
+    "schedule": SCHEDULE,
     "clip": CLIP,
     "step_in_parts": STEP_IN_PARTS,
     "best_step": BEST_STEP,
