@@ -1,9 +1,11 @@
 # make book   builds the book into _build/html
 # make test   runs everything that keeps it true
 # Both set up .venv first, which takes a few minutes once and nothing afterwards.
+# Rarely: `make colab` runs two chapters as Colab would, `make publish REPO=owner/name` says where the
+# book lives.
 
 SHELL := /bin/sh
-.PHONY: book test setup setup-browser songs clean
+.PHONY: book test colab publish setup setup-browser songs clean
 
 # The first fitting interpreter; in an activated environment the one that made it, so that .venv is
 # never built from itself. A path may hold spaces: it is quoted wherever it is used.
@@ -39,6 +41,15 @@ test: setup-browser
 	    notebooks tests/conftest.py --nbval-lax --nbval-cell-timeout=300 -n 2 --dist loadscope
 	@$(SMOKE) $(BIN)/python .ci/build-book _build/smoke
 	$(SMOKE) BOOK_HTML=_build/smoke/_build/html $(BIN)/pytest tests/test_browser.py
+
+# Downloads what Colab has installed already, over a gigabyte, and works at the reader's scale.
+colab: setup
+	@$(BIN)/python .ci/colab_edition.py
+	@$(BIN)/python .ci/colab_run.py 01_listening 14_unet
+
+publish: setup
+	@[ -n "$(REPO)" ] || { echo "Say where: make publish REPO=owner/name"; exit 1; }
+	@$(BIN)/python tests/setup_cell.py --write "$(REPO)"
 
 setup: $(STAMP)
 

@@ -108,11 +108,14 @@ def too_long(name: str, text: str) -> Iterator[str]:
 
 
 def wrong_addresses(name: str, text: str, repository: str) -> Iterator[str]:
-    """Colab links and clones that lead anywhere but to the book's own repository."""
+    """Colab links, clones and archives that lead anywhere but to the book's own repository."""
     path = repository.removeprefix("https://github.com/")
     for found in re.findall(r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)", text):
         if found != path:
             yield f"{name} links Colab to {found}, not {path}"
+    for found in re.findall(r"(https?://[^\s\"\\]+)/archive/refs/", text):
+        if found != repository:
+            yield f"{name} installs {found}, not {repository}"
     for found in re.findall(r"git clone [^\n\"]*?(https?://[^\s\"\\]+)", text):
         if found.removesuffix(".git") != repository:
             yield f"{name} clones {found}, not {repository}"
@@ -124,7 +127,8 @@ def unpinned(project: dict, pins: str) -> Iterator[str]:
     parsed = [Requirement(line) for line in lines if line]
     versions = {_plain(item.name): str(item.specifier).removeprefix("==") for item in parsed}
     extras = project["optional-dependencies"]
-    for text in [*project["dependencies"], *extras["book"], *extras["test"]]:
+    made = ("nussl", "scaper", "book", "test")  # the extras that `make` installs
+    for text in [*project["dependencies"], *(text for name in made for text in extras[name])]:
         wanted = Requirement(text)
         version = versions.get(_plain(wanted.name))
         if version is None:

@@ -9,6 +9,7 @@ import functools
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -16,8 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import colab_edition
+import nbformat
 import pytest
 import torch
+from setup_cell import repository_url
 
 from common import SAMPLE_RATE
 from common.notebook.players import player, stem_player
@@ -115,6 +119,24 @@ def test_every_page_of_the_built_book_works_in_a_browser(scripts: Path, book: Pa
     assert not failures, f"{len(failures)} findings:\n" + "\n".join(failures)
     assert counts["pages"] == len(pages)
     assert counts["players"] > 0, "no page of the book has a player"
+
+
+def test_the_edition_for_colab_and_the_book_lead_to_each_other(book: Path, tmp_path: Path) -> None:
+    assert colab_edition.write_edition(tmp_path / "edition") == []
+    pages = re.escape(colab_edition.read_book().pages)
+    repository = repository_url().removeprefix("https://github.com/")
+    missing = []
+    for path in sorted((tmp_path / "edition" / "notebooks").iterdir()):
+        cells = nbformat.read(path, as_version=4).cells
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        for name, anchor in set(re.findall(rf"\]\({pages}([^#)]+)#?([^)]*)\)", text)):
+            there = (book / name).is_file()
+            if not there or anchor and f'id="{anchor}"' not in (book / name).read_text("utf-8"):
+                missing.append(f"{path.name}: {name}#{anchor}")
+        rocket = f"colab.research.google.com/github/{repository}/blob/colab/notebooks/{path.name}"
+        if rocket not in (book / "notebooks" / f"{path.stem}.html").read_text("utf-8"):
+            missing.append(f"{path.name}: no rocket button opens it")
+    assert missing == [], "\n".join(missing)
 
 
 def test_no_words_of_a_diagram_collide(scripts: Path) -> None:

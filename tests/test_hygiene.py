@@ -14,7 +14,7 @@ import nbformat
 import notebook_rules
 import pytest
 import yaml
-from setup_cell import ROOT, repository_url, setup_cell
+from setup_cell import ROOT, needed_extras, repository_url, setup_cell
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TRACKED = file_rules.tracked(ROOT)
@@ -31,7 +31,7 @@ KEYS = set(REFERENCES)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_chapter(path: Path) -> None:
     chapter = nbformat.read(path, as_version=4)
-    setup = setup_cell(repository_url())
+    setup = setup_cell(repository_url(), needed_extras(chapter))
     found = [
         *notebook_rules.not_stripped(chapter),
         *notebook_rules.not_a_sentence_a_line(chapter),
@@ -126,5 +126,8 @@ def test_colab_button_leads_to_this_repository() -> None:
     assert re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", config["repository"]["url"])
     assert config["launch_buttons"]["colab_url"] == "https://colab.research.google.com"
     assert config["repository"].get("path_to_book", "") == ""
+    # The branch that the button opens; only buttons that the book does not show ask for another.
+    assert config["repository"]["branch"] == "colab"
+    assert not config["html"]["use_edit_page_button"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert "repository-code" not in citation, "the address stands in _config.yml only"

@@ -10,7 +10,7 @@ import file_rules
 import notebook_rules
 import pytest
 import setup_cell
-from nbformat import NotebookNode, write
+from nbformat import NotebookNode, read, write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 SETUP = setup_cell.setup_cell("https://github.com/someone/book")
@@ -206,9 +206,10 @@ def test_texts() -> None:
 def test_addresses() -> None:
     ours = "https://github.com/someone/book"
     good = f"https://colab.research.google.com/github/someone/book/blob/main/x.ipynb\n{SETUP}"
+    good += "\ngit clone https://github.com/someone/book"
     assert list(file_rules.wrong_addresses("a.md", good, ours)) == []
     bad = good.replace("someone", "somebody")
-    assert len(list(file_rules.wrong_addresses("a.md", bad, ours))) == 2
+    assert len(list(file_rules.wrong_addresses("a.md", bad, ours))) == 3
 
 
 def test_python() -> None:
@@ -224,13 +225,15 @@ def test_python() -> None:
 
 
 def test_pins() -> None:
-    extras = {"book": ["jupyter-book>=1,<2"], "test": []}
+    extras = {"book": ["jupyter-book>=1,<2"], "test": [], "nussl": [], "scaper": ["scaper"]}
     project = {"dependencies": ["torch>=2.4", "pretty_midi"], "optional-dependencies": extras}
     pins = "# pins\ntorch==2.13.0\npretty-midi==0.2.11\njupyter-book==1.0.4.post1\n"
+    pins += "scaper==1.6.5\n"
     assert list(file_rules.unpinned(project, pins)) == []
     for before, after in (
         ("torch==2.13.0", "torch==2.3.0"),
         ("pretty-midi==0.2.11\n", ""),
+        ("scaper==1.6.5\n", ""),
         ("# pins", "numpy>=2"),
         ("# pins", "nvidia-cublas==13.0"),
     ):
@@ -238,8 +241,29 @@ def test_pins() -> None:
 
 
 def test_setup_cell_is_rewritten_in_place(tmp_path: Path) -> None:
+    address = "https://github.com/elsewhere/book"
     write(chapter(), tmp_path / "a.ipynb")
-    new = setup_cell.setup_cell("https://github.com/elsewhere/book")
-    assert setup_cell.write(tmp_path, new) == [tmp_path / "a.ipynb"]
-    assert setup_cell.write(tmp_path, new) == []
-    assert max(len(line) for line in new.split("\n")) <= notebook_rules.WIDTH
+    shim = new_code_cell("from common.support.nussl_compat import nussl")
+    write(chapter(shim), tmp_path / "b.ipynb")
+    assert setup_cell.write(tmp_path, address) == [tmp_path / "a.ipynb", tmp_path / "b.ipynb"]
+    assert setup_cell.write(tmp_path, address) == []
+    plain, extra = (read(tmp_path / name, 4).cells[1].source for name in ("a.ipynb", "b.ipynb"))
+    pairs = zip(plain.split("\n"), extra.split("\n"), strict=True)
+    assert [pair for pair in pairs if len(set(pair)) > 1] == [
+        ('    extras, sox = "", ""', '    extras, sox = "[nussl]", "libsox-dev sox"')
+    ]
+    assert max(len(line) for line in extra.split("\n")) <= notebook_rules.WIDTH
+
+
+def test_the_address_is_changed_in_its_one_place(tmp_path: Path) -> None:
+    config = (setup_cell.ROOT / "_config.yml").read_text(encoding="utf-8")
+    (tmp_path / "_config.yml").write_text(config, encoding="utf-8")
+    setup_cell.move_to("ann/music", tmp_path)
+    assert setup_cell.repository_url(tmp_path) == "https://github.com/ann/music"
+    changed = (tmp_path / "_config.yml").read_text(encoding="utf-8")
+    assert changed.replace("ann/music", "OWNER/REPO") == config.replace(
+        setup_cell.repository_url().removeprefix("https://github.com/"), "OWNER/REPO"
+    )
+    for wrong in ("music", "https://github.com/ann/music", "ann/mu sic"):
+        with pytest.raises(SystemExit, match="write OWNER/REPO"):
+            setup_cell.move_to(wrong, tmp_path)

@@ -42,6 +42,19 @@ SHIMS = {
     "pyworld": "support.pyworld_compat",
 }
 
+# What only the extras of pyproject.toml install → the modules that may import it, in functions or
+# in shims, so that chapters without these extras run on Colab. `setup_cell.EXTRAS` knows them.
+EXTRAS = {
+    "nussl": {"support.nussl_compat"},
+    "scaper": {"support.scaper_compat"},
+    "soxbindings": {"data.augmentation"},
+    "jams": set(),
+    "zarr": set(),
+    "common.support.nussl_compat": set(),
+    "common.support.scaper_compat": {"data.scaper_mixtures"},
+    "common.data.scaper_mixtures": set(),
+}
+
 # The chapters' order: a model may build on a file before it, never on one after it.
 MODELS = (
     "mask_inference",
@@ -188,6 +201,37 @@ def test_no_import_goes_in_circles() -> None:
 
     for name in graph:
         visit(name, [])
+
+
+def test_few_modules_need_an_extra() -> None:
+    users: dict[str, set[str]] = {name: set() for name in EXTRAS}
+    for name, tree in modules():
+        for imported in imported_by(tree, package_of(name)):
+            if imported in users:
+                users[imported].add(".".join(name))
+    assert users == EXTRAS
+
+
+@pytest.mark.parametrize(
+    ("package", "code"),
+    [
+        ("nussl", "from common.support.nussl_compat import nussl"),
+        ("scaper", "from common.support.scaper_compat import scaper"),
+        (
+            "soxbindings",
+            "from common.data.augmentation import sox_pitch; import torch;"
+            "sox_pitch(torch.zeros(1, 9), 1.0, 9)",
+        ),
+    ],
+)
+def test_a_missing_extra_says_in_one_line_what_to_install(package: str, code: str) -> None:
+    hidden = f"import sys; sys.modules[{package!r}] = None;"
+    caught = "from common.support.errors import UsageError\ntry:\n    {}\nexcept UsageError as e:"
+    run = [sys.executable, "-c", hidden + caught.format(code) + "\n    print(e)"]
+    said = subprocess.check_output(run, cwd=ROOT, text=True).splitlines()
+    assert len(said) == 1
+    assert said[0].startswith(f"{package} is not installed: install sox and libsox-dev")
+    assert "pip install" in said[0] and package in said[0].split("pip install")[1]
 
 
 def test_notebooks_reach_nussl_through_its_shim() -> None:

@@ -78,3 +78,13 @@ def test_an_environment_outlives_a_set_up_that_fails(house: Path, tmp_path: Path
     assert "the one that was there is back" in failed.stdout
     assert keep.read_text() == "what was installed"
     assert sorted(path.name for path in house.glob(".venv*")) == [".venv"]
+
+
+def test_publishing_asks_where(house: Path) -> None:
+    planned = make(house, "-n", "publish", "REPO=ann/music").stdout
+    assert 'tests/setup_cell.py --write "ann/music"' in planned
+    stamp(house).parent.mkdir()
+    stamp(house).touch()
+    asked = make(house, "publish")
+    assert asked.returncode != 0
+    assert asked.stdout.splitlines()[0] == "Say where: make publish REPO=owner/name"

@@ -22,6 +22,7 @@ from common.data.tracks import Track
 from common.signal.resampling import resample
 from common.signal.stft import STFT
 from common.support.files import check_place
+from common.support.optional import check_installed
 
 
 def change_gain(audio: Tensor, decibels: float) -> Tensor:
@@ -107,6 +108,7 @@ def _sox(
     audio: Tensor, sample_rate: int, effect: str, **settings: float | str
 ) -> Tensor:
     """One effect of SoX, with room: at full scale and above SoX would cut off or wrap around."""
+    check_installed("soxbindings")
     import soxbindings
 
     room = (2 * audio.abs().max()).clamp(min=1.0)

@@ -2,11 +2,15 @@
 
 Use it as `from common.support.nussl_compat import nussl`. It puts back the names that nussl looks
 for: the window functions that scipy 1.13 moved to `scipy.signal.windows`, and `numpy.mat`, which
-NumPy 2 dropped. Importing takes several seconds.
+NumPy 2 dropped. Importing takes several seconds. UsageError where nussl is not installed.
 """
 
 import numpy
 import scipy.signal
+
+from common.support.optional import check_installed
+
+check_installed("nussl")
 
 for _name in ("hamming", "hann", "blackman", "blackmanharris", "bartlett", "boxcar"):
     if not hasattr(scipy.signal, _name):
