@@ -188,13 +188,13 @@ def test_the_sweep_is_whole_and_todays():
 
 
 WRONG = {
-    "equal_say": [
+    "balanced_weight": [
         lambda masks, embeddings: 0.5,
         lambda masks, embeddings: embeddings.norm() / (masks.norm() + embeddings.norm()),
         lambda masks, embeddings: masks.abs().sum() / (masks.abs().sum() + embeddings.abs().sum()),
         lambda masks, embeddings: masks.norm() / embeddings.norm(),
     ],
-    "pointed_centroids": [
+    "centroids_from_masks": [
         lambda v, m, w: m.mT @ v / m.sum(dim=0)[:, None],
         lambda v, m, w: (m * w[:, None]).mT @ v,
         lambda v, m, w: (m * w[:, None]).mT @ v / (m * w[:, None]).sum(dim=0)[:, None],
@@ -202,12 +202,12 @@ WRONG = {
         lambda v, m, w: functional.normalize((m * w[:, None]).mT @ v, dim=-1),
         lambda v, m, w: m.mul_(w[:, None]).mT @ v / m.sum(dim=0)[:, None].clamp(min=1e-9),
     ],
-    "flipped_signs": [
+    "sign_flip_test": [
         lambda d: 0.05,
         lambda d: 2.0 ** -len(d),
         lambda d: 2.0 ** (1 - len(d)),
     ],
-    "listener": [
+    "probe": [
         lambda net: net,
         lambda net: lambda x: ChimeraOutput(net(x).embeddings.detach(), net(x).masks),
         lambda net: lambda x: ChimeraOutput(*(part.detach() for part in net(x))),
@@ -226,5 +226,5 @@ def test_wrong_answers_get_a_hint(name, answer):
 
 
 def test_a_copy_is_told_that_it_is_one():
-    verdict = ch13.listener(deepcopy)
+    verdict = ch13.probe(deepcopy)
     assert not verdict.passed and "copies" in verdict.message
