@@ -354,7 +354,7 @@ def the_better_head(sources: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
 def by_error_magnitude(sources: Tensor, first: Tensor, second: Tensor) -> Tensor:
     a, b = ((sources - x).abs().mean(dim=-1) for x in (first, second))
-    return a / (a + b)
+    return b / (a + b)
 
 
 def pooled(dim: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
