@@ -187,6 +187,29 @@ def test_the_sweep_is_whole_and_todays():
             }
 
 
+def test_the_sweep_shows_what_chapter_13_says():
+    found = json.loads((RESULTS / "chimera.json").read_text(encoding="utf-8"))
+
+    def sdr(songs: str, weight: float, where: str) -> torch.Tensor:
+        rows = [
+            row["sdr"]["masks"][where]["songs"]
+            for row in found["rows"]
+            if (row["songs"], row["weight"], row["loss"]) == (songs, weight, "affinity")
+        ]
+        return torch.tensor(rows)
+
+    def gain(songs: str, weight: float, where: str) -> float:
+        return (sdr(songs, weight, where) - sdr(songs, 0.0, where)).mean().item()
+
+    assert gain("few", 0.975, "train") < -0.2, "the fit to the training songs falls"
+    for songs in experiment.SONGS:
+        for where in ("valid", "test"):
+            assert all(abs(gain(songs, weight, where)) < 0.2 for weight in (0.5, 0.75, 0.9))
+    more_songs = (sdr("many", 0.0, "test") - sdr("few", 0.0, "test")).mean().item()
+    assert more_songs > 0.2
+    assert all(gain("few", weight, "test") < more_songs / 4 for weight in (0.5, 0.75, 0.9, 0.975))
+
+
 WRONG = {
     "balanced_weight": [
         lambda masks, embeddings: 0.5,

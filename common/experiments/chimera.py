@@ -35,7 +35,7 @@ WEIGHTS = (0.0, 0.5, 0.75, 0.9, 0.975, 1.0)
 """The weight of the affinity loss. At 0 its head is not trained, at 1 the mask head is not."""
 
 WHITENED = 0.4
-"""The one weight of the whitened loss: there both gradients of the body have about the same norm."""
+"""The one weight of the whitened loss: both gradients of the body have about the same norm."""
 
 SEEDS = (0, 1, 2)
 TRANSFORM = STFT(n_fft=2048, hop_length=1024)

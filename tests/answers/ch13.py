@@ -218,7 +218,7 @@ SIGN_FLIP_TEST = Answers(
         "in torch, rounded": flipped_in_torch,
     },
     wrong={
-        "one side only": (flipped(lambda x, m: x >= m - 1e-9), "two-sided"),
+        "one side only": (flipped(lambda x, m: x >= m - 1e-9), "test is two-sided"),
         "larger, not as large": (flipped(lambda x, m: abs(x) > abs(m) + 1e-9), "use at least"),
         "without the measured pattern": (
             flipped(share=lambda count, n: (count - 1) / n),
