@@ -187,14 +187,37 @@ def test_the_sweep_is_whole_and_todays():
             }
 
 
+def test_the_sweep_shows_what_chapter_13_says():
+    found = json.loads((RESULTS / "chimera.json").read_text(encoding="utf-8"))
+
+    def sdr(songs: str, weight: float, where: str) -> torch.Tensor:
+        rows = [
+            row["sdr"]["masks"][where]["songs"]
+            for row in found["rows"]
+            if (row["songs"], row["weight"], row["loss"]) == (songs, weight, "affinity")
+        ]
+        return torch.tensor(rows)
+
+    def gain(songs: str, weight: float, where: str) -> float:
+        return (sdr(songs, weight, where) - sdr(songs, 0.0, where)).mean().item()
+
+    assert gain("few", 0.975, "train") < -0.2, "the fit to the training songs falls"
+    for songs in experiment.SONGS:
+        for where in ("valid", "test"):
+            assert all(abs(gain(songs, weight, where)) < 0.2 for weight in (0.5, 0.75, 0.9))
+    more_songs = (sdr("many", 0.0, "test") - sdr("few", 0.0, "test")).mean().item()
+    assert more_songs > 0.2
+    assert all(gain("few", weight, "test") < more_songs / 4 for weight in (0.5, 0.75, 0.9, 0.975))
+
+
 WRONG = {
-    "equal_say": [
+    "balanced_weight": [
         lambda masks, embeddings: 0.5,
         lambda masks, embeddings: embeddings.norm() / (masks.norm() + embeddings.norm()),
         lambda masks, embeddings: masks.abs().sum() / (masks.abs().sum() + embeddings.abs().sum()),
         lambda masks, embeddings: masks.norm() / embeddings.norm(),
     ],
-    "pointed_centroids": [
+    "centroids_from_masks": [
         lambda v, m, w: m.mT @ v / m.sum(dim=0)[:, None],
         lambda v, m, w: (m * w[:, None]).mT @ v,
         lambda v, m, w: (m * w[:, None]).mT @ v / (m * w[:, None]).sum(dim=0)[:, None],
@@ -202,12 +225,12 @@ WRONG = {
         lambda v, m, w: functional.normalize((m * w[:, None]).mT @ v, dim=-1),
         lambda v, m, w: m.mul_(w[:, None]).mT @ v / m.sum(dim=0)[:, None].clamp(min=1e-9),
     ],
-    "flipped_signs": [
+    "sign_flip_test": [
         lambda d: 0.05,
         lambda d: 2.0 ** -len(d),
         lambda d: 2.0 ** (1 - len(d)),
     ],
-    "listener": [
+    "probe": [
         lambda net: net,
         lambda net: lambda x: ChimeraOutput(net(x).embeddings.detach(), net(x).masks),
         lambda net: lambda x: ChimeraOutput(*(part.detach() for part in net(x))),
@@ -226,5 +249,5 @@ def test_wrong_answers_get_a_hint(name, answer):
 
 
 def test_a_copy_is_told_that_it_is_one():
-    verdict = ch13.listener(deepcopy)
+    verdict = ch13.probe(deepcopy)
     assert not verdict.passed and "copies" in verdict.message

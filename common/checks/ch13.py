@@ -8,13 +8,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from common.checks import check, expect, expect_close
+from common.checks import check, expect, expect_close, name_mistake
+from common.checks.tensors import tensor
 from common.models.chimera import Chimera
+
+BETTER = 3.5
+"""By how many dB blended estimates exceed the mean of both in exercise 5."""
 
 
 @check
-def equal_say(function: Callable[[Tensor, Tensor], float]) -> str:
-    """Exercise 1: the weight at which both gradients are equally long."""
+def balanced_weight(function: Callable[[Tensor, Tensor], float]) -> str:
+    """Exercise 1: the weight at which both weighted gradients have the same norm."""
     generator = torch.Generator().manual_seed(0)
     masks, embeddings = torch.randn(2, 30, generator=generator)
     for factor in (0.05, 1.0, 8.0):
@@ -27,26 +31,26 @@ def equal_say(function: Callable[[Tensor, Tensor], float]) -> str:
         sums = masks.abs().sum(), factor * embeddings.abs().sum()
         hints = {
             1 - right: "This is the weight for the masks: alpha multiplies the clustering loss.",
-            squares[0] / sum(squares): "These are squared lengths: take the root of each sum.",
-            sums[0] / sum(sums): "A length is not the sum of the absolute values.",
+            squares[0] / sum(squares): "These are squared norms: take the root of each sum.",
+            sums[0] / sum(sums): "The norm is not the sum of the absolute values.",
             0.5: "The weight should depend on the gradients.",
         }
         for value, hint in hints.items():
             expect(abs(weight - value) > 1e-4, hint)
-        pull_embeddings = weight * factor * embeddings.norm()
-        pull_masks = (1 - weight) * masks.norm()
+        norm_embeddings = weight * factor * embeddings.norm()
+        norm_masks = (1 - weight) * masks.norm()
         hint = (
-            f"At your weight the gradient of the clustering loss has the length "
-            f"{pull_embeddings:.4g} and that of the mask loss {pull_masks:.4g}: a length is the "
-            f"root of a sum of squares."
+            f"At your weight the gradient of the clustering loss has the norm "
+            f"{norm_embeddings:.4g} and that of the mask loss {norm_masks:.4g}: the norm is the "
+            f"root of the sum of squares."
         )
         expect(False, hint)
-    return "At this weight both gradients are equally long."
+    return "At this weight both gradients have the same norm."
 
 
 @check
-def pointed_centroids(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
-    """Exercise 2: where one head's masks say that the other head's sources are."""
+def centroids_from_masks(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
+    """Exercise 2: centroids of the embeddings, weighted by the masks of the other head."""
     generator = torch.Generator().manual_seed(0)
     i, d, s = 40, 5, 3
     embeddings = functional.normalize(torch.randn(i, d, generator=generator), dim=-1)
@@ -71,11 +75,11 @@ def pointed_centroids(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> s
         "Each bin counts for every source by its soft mask; you give it to one source.": (
             weighted_means(embeddings, hard)
         ),
-        "That is a sum: divide it by the sum of what each bin counted.": owned.mT @ embeddings,
-        "You divide by the weights of all bins: divide by what the bins counted for this "
+        "That is a sum: divide it by the sum of mask times weight.": owned.mT @ embeddings,
+        "You divide by the weights of all bins: divide by the sum of mask times weight of each "
         "source.": owned.mT @ embeddings / weights.sum(),
-        "A mean of points on the sphere lies inside it: leave it there.": functional.normalize(
-            right, dim=-1
+        "Do not normalise the centroids: a mean of unit vectors is shorter than 1.": (
+            functional.normalize(right, dim=-1)
         ),
     }
     for hint, mistake in mistakes.items():
@@ -87,22 +91,22 @@ def pointed_centroids(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> s
     expect(nobody.isfinite().all(), hint)
     hint = "A source whose mask is zero everywhere should not change the others."
     expect_close(nobody[[0, 2]].float(), right[[0, 2]], hint)
-    return "One head gives the centroids, and the other one starts from them."
+    return "The mask head gives the centroids from which k-means can start."
 
 
 def weighted_means(embeddings: Tensor, owned: Tensor) -> Tensor:
-    """Means of embeddings (i, d), weighted by what they count for each source (i, s): (s, d)."""
+    """Means of embeddings (i, d) with one weight per bin and source (i, s): (s, d)."""
     return owned.mT @ embeddings / owned.sum(dim=0)[:, None]
 
 
 @check
-def flipped_signs(function: Callable[[list[float]], float]) -> str:
-    """Exercise 3: how often chance alone gives as large a mean difference."""
+def sign_flip_test(function: Callable[[list[float]], float]) -> str:
+    """Exercise 3: how often random signs give a mean difference as large as the measured one."""
     got = float(function([1.0, 2.0, 3.0, -4.0]))
     expect(got <= 1, "Return the share of the patterns, between 0 and 1, not how many they are.")
     hints = {
-        7 / 16: "Large means of either sign count, so compare absolute values.",
-        10 / 16: "A mean that is exactly as large counts, too: at least as far, not farther.",
+        7 / 16: "The test is two-sided: compare absolute values.",
+        10 / 16: "A mean that is exactly as large counts, too: use at least, not greater.",
         13 / 16: "The measured pattern is one of them, so it counts, too.",
         15 / 17: "Adding one is for patterns drawn at random; here all of them are tried.",
     }
@@ -129,18 +133,18 @@ def flipped_signs(function: Callable[[list[float]], float]) -> str:
 
 
 @check
-def listener(make: Callable[[Chimera], Chimera]) -> str:
-    """Exercise 4: an embedding head that learns from the body and does not train it."""
+def probe(make: Callable[[Chimera], Chimera]) -> str:
+    """Exercise 4: an embedding head that is trained on the features and does not train the body."""
     torch.manual_seed(0)
     net = Chimera(n_bins=9, n_dimensions=3, hidden_size=4, n_layers=1, dropout=0.0)
     magnitude = torch.rand(2, 2, 9, 6)
     right = net(magnitude)
-    probe = make(net)
+    probing = make(net)
     own = dict(net.named_parameters())
     after = _reached(net(magnitude).embeddings, own)
     hint = "The net that was given should stay as it was: return another one around its weights."
     expect(any(name.startswith("stack") for name in after), hint)
-    answer = probe(magnitude)
+    answer = probing(magnitude)
     hint = "The answer should have its two parts by name: a ChimeraOutput."
     expect(hasattr(answer, "masks") and hasattr(answer, "embeddings"), hint)
     for name in ("embeddings", "masks"):
@@ -178,3 +182,68 @@ def _reached(output: Tensor, parameters: dict[str, Tensor]) -> list[str]:
         for name, grad in zip(trained, grads, strict=True)
         if grad is not None and grad.abs().max() > 1e-9
     ]
+
+
+@check
+def blend_weights(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
+    """Exercise 5: weights between two heads, chosen on one song and measured on another."""
+    seen, unseen = _song(0), _song(1)
+    weights = tensor(function(*(x.clone() for x in seen)))
+    s, f, n = seen[0].shape
+    hint = "One weight per frame cannot be used on another song: return the shape (s, f)."
+    expect(n not in weights.shape, hint)
+    hint = f"One weight per source and frequency: the shape is {(s, f)}, not "
+    expect(tuple(weights.shape) == (s, f), f"{hint}{tuple(weights.shape)}.")
+    expect(not weights.is_complex(), "The weights should be real numbers.")
+    expect(weights.isfinite().all(), "Your weights contain a number that is infinite or NaN.")
+    inside = -1e-4 <= weights.min() and weights.max() <= 1.0001
+    expect(inside, "The weights should be between 0 and 1: limit them.")
+    half = torch.full((s, f), 0.5)
+    name_mistake(weights, {"That is the mean of both heads: choose weights by their errors.": half})
+    got, mean = (_blended_sdr(x, *unseen) for x in (weights, half))
+    exchanged = _blended_sdr(1 - weights, *unseen) > got
+    expect(not exchanged, "The weights are exchanged: 1 takes the estimate of the mask head.")
+    if got < mean + BETTER:
+        one = weights.std() < 1e-4
+        expect(not one, "You use the same weight for everything: the better head differs.")
+        same = weights.std(dim=1).max() < 1e-4
+        expect(not same, "Each source has one weight at all frequencies: the better head differs.")
+        same = weights.std(dim=0).max() < 1e-4
+        expect(not same, "All sources have the same weights: the better head differs.")
+        hint = (
+            f"On the other song the mean SDR is {got:.1f} dB, and that of the mean of both heads "
+            f"{mean:.1f} dB: a good answer gains {BETTER:g} dB. Which weight makes the squared "
+            "error as small as possible?"
+        )
+        expect(False, hint)
+    return f"On the other song the mean SDR is {got:.1f} dB; the mean of both has {mean:.1f} dB."
+
+
+def _song(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sources and two estimates of them, (s, f, n); which is better depends on source and bin.
+
+    The errors of the estimates have a correlation of 0.3.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    s, f, n = 4, 32, 60
+
+    def noise() -> Tensor:
+        return torch.complex(*torch.randn(2, s, f, n, generator=generator))
+
+    bins, centres = torch.arange(f), torch.tensor([22.0, 4.0, 12.0, 16.0])[:, None]
+    level = 10 ** -(((bins - centres) / 10) ** 2)
+    sources = level[..., None] * noise()
+    lead = torch.sin(2 * torch.pi * (bins / 14 + torch.arange(s)[:, None] / 4))
+    shared = noise()
+    estimates = []
+    for error_level in (7 * lead - 7, -7 * lead - 6):  # dB below the source
+        error = 0.3**0.5 * shared + 0.7**0.5 * noise()
+        estimates.append(sources + (level * 10 ** (error_level / 20))[..., None] * error)
+    return sources, *estimates
+
+
+def _blended_sdr(weights: Tensor, sources: Tensor, first: Tensor, second: Tensor) -> float:
+    """Mean SDR over sources, in dB, of weight times first plus (1 - weight) times second."""
+    blended = weights[..., None] * first + (1 - weights[..., None]) * second
+    energy, error = (x.abs().square().sum(dim=(1, 2)) for x in (sources, sources - blended))
+    return (10 * torch.log10(energy / error)).mean().item()

@@ -1,7 +1,7 @@
 """Does the clustering head regularise? One Chimera, six weights between its losses, three seeds.
 
-Each weight is tried on few songs, of which the net learns parts by heart, and on ten times as
-many; there also the other clustering loss, at one weight. `python -m common.experiments.chimera`
+Each weight is tried on few songs, on which the net overfits, and on ten times as many; there
+also the other clustering loss, at one weight. `python -m common.experiments.chimera`
 rewrites book/results/chimera.json, a row at a time; a run that was stopped goes on.
 """
 
@@ -32,10 +32,10 @@ SONGS = {"few": 2, "many": 20}
 
 LOSSES = {"affinity": affinity_loss, "whitened": whitened_kmeans_loss}
 WEIGHTS = (0.0, 0.5, 0.75, 0.9, 0.975, 1.0)
-"""The weight of the affinity loss. At 0 its head learns nothing, at 1 the mask head."""
+"""The weight of the affinity loss. At 0 its head is not trained, at 1 the mask head is not."""
 
 WHITENED = 0.4
-"""The one weight of the whitened loss: there both losses pull about equally at the body."""
+"""The one weight of the whitened loss: both gradients of the body have about the same norm."""
 
 SEEDS = (0, 1, 2)
 TRANSFORM = STFT(n_fft=2048, hop_length=1024)

@@ -16,7 +16,7 @@ from common.models.mask_inference import LogMagnitude, MaskHead, RecurrentStack
 
 
 class ChimeraOutput(NamedTuple):
-    """Both answers: embeddings (b, c, f, n, d), masks (b, s, c, f, n)."""
+    """The outputs of both heads: embeddings (b, c, f, n, d), masks (b, s, c, f, n)."""
 
     embeddings: Tensor
     masks: Tensor
@@ -85,7 +85,7 @@ class EmbeddingBranch(nn.Module):
 
     @property
     def centroids(self) -> Tensor:
-        """Where the sources of the training songs lie on average, (s, d)."""
+        """The mean embedding of each source in the training songs, (s, d)."""
         return self.net.centroids
 
     def forward(self, magnitude: Tensor) -> Tensor:

@@ -123,9 +123,10 @@ class ClusteringObjective:
 
 @dataclass(frozen=True)
 class ChimeraObjective:
-    """Both heads at once: `weight` for embeddings, the rest for masks.
+    """The weighted sum of a clustering loss and the mask loss.
 
-    The net answers with `embeddings` and `masks`; `loss` is one of the two
+    The embeddings' loss is multiplied by `weight`, the masks' by 1 - `weight`.
+    The net returns `embeddings` and `masks`; `loss` is one of the two
     clustering losses. Luo et al. 2017; the phase-sensitive error for the
     masks as in Wang et al. 2018.
     """

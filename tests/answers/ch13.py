@@ -49,7 +49,7 @@ def share(size: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], float]
     return lambda masks, embeddings: float(size(masks) / (size(masks) + size(embeddings)))
 
 
-EQUAL_SAY = Answers(
+BALANCED_WEIGHT = Answers(
     right={
         "by norms": equal_by_norms,
         "by their ratio, in NumPy": equal_in_numpy,
@@ -70,12 +70,12 @@ EQUAL_SAY = Answers(
 )
 
 
-def pointed_by_matrices(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+def centroids_by_matrices(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
     owned = masks * weights[:, None]
     return owned.mT @ embeddings / owned.sum(0)[:, None].clamp(min=1e-12)
 
 
-def pointed_in_numpy(embeddings: Tensor, masks: Tensor, weights: Tensor) -> np.ndarray:
+def centroids_in_numpy(embeddings: Tensor, masks: Tensor, weights: Tensor) -> np.ndarray:
     x, m, w = (t.numpy().astype(np.float64) for t in (embeddings, masks, weights))
     found = np.zeros((m.shape[1], x.shape[1]))
     for s in range(m.shape[1]):
@@ -84,66 +84,66 @@ def pointed_in_numpy(embeddings: Tensor, masks: Tensor, weights: Tensor) -> np.n
     return found
 
 
-def pointed_by_einsum(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+def centroids_by_einsum(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
     sums = torch.einsum("id,is,i->sd", embeddings, masks, weights)
     return (sums / torch.einsum("is,i->s", masks, weights)[:, None]).nan_to_num()
 
 
-def pointed_bin_by_bin(embeddings: Tensor, masks: Tensor, weights: Tensor) -> list[Tensor]:
+def centroids_bin_by_bin(embeddings: Tensor, masks: Tensor, weights: Tensor) -> list[Tensor]:
     found = []
     for mask in masks.mT:
         total, sum_ = 1e-9, torch.zeros(embeddings.shape[1])
-        for place, m, w in zip(embeddings, mask, weights, strict=True):
-            sum_ = sum_ + m * w * place
+        for embedding, m, w in zip(embeddings, mask, weights, strict=True):
+            sum_ = sum_ + m * w * embedding
             total += m * w
         found.append(sum_ / total)
     return torch.stack(found)
 
 
-def pointed_by_owners(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+def centroids_by_owners(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
     hard = functional.one_hot(masks.argmax(-1), masks.shape[1])
-    return pointed_by_matrices(embeddings, hard, weights)
+    return centroids_by_matrices(embeddings, hard, weights)
 
 
-def pointed_in_place(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+def centroids_in_place(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
     masks *= weights[:, None]
     return masks.mT @ embeddings / masks.sum(0)[:, None].clamp(min=1e-12)
 
 
-def pointed_by_magnitude(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
+def centroids_by_magnitude(embeddings: Tensor, masks: Tensor, weights: Tensor) -> Tensor:
     sums = (masks * weights[:, None]).mT @ embeddings
     return sums / weights.sum()
 
 
-POINTED_CENTROIDS = Answers(
+CENTROIDS_FROM_MASKS = Answers(
     right={
-        "by matrices": pointed_by_matrices,
-        "in NumPy, source by source": pointed_in_numpy,
-        "by einsum": pointed_by_einsum,
-        "bin by bin": pointed_bin_by_bin,
+        "by matrices": centroids_by_matrices,
+        "in NumPy, source by source": centroids_in_numpy,
+        "by einsum": centroids_by_einsum,
+        "bin by bin": centroids_bin_by_bin,
     },
     wrong={
         "without weights": (
-            lambda p, m, w: pointed_by_matrices(p, m, torch.ones_like(w)),
+            lambda p, m, w: centroids_by_matrices(p, m, torch.ones_like(w)),
             "loud bin should count",
         ),
         "without masks": (
-            lambda p, m, w: pointed_by_matrices(p, torch.ones_like(m), w),
+            lambda p, m, w: centroids_by_matrices(p, torch.ones_like(m), w),
             "The masks do not count",
         ),
-        "hard masks": (pointed_by_owners, "by its soft mask"),
+        "hard masks": (centroids_by_owners, "by its soft mask"),
         "a sum": (lambda p, m, w: (m * w[:, None]).mT @ p, "That is a sum"),
-        "divided by all weights": (pointed_by_magnitude, "the weights of all bins"),
+        "divided by all weights": (centroids_by_magnitude, "the weights of all bins"),
         "on the sphere": (
-            lambda p, m, w: functional.normalize(pointed_by_matrices(p, m, w), dim=-1),
-            "lies inside it",
+            lambda p, m, w: functional.normalize(centroids_by_matrices(p, m, w), dim=-1),
+            "Do not normalise",
         ),
         "NaN for a silent source": (
             lambda p, m, w: (m * w[:, None]).mT @ p / (m.mT @ w)[:, None],
             "everywhere gives NaN",
         ),
-        "transposed": (lambda p, m, w: pointed_by_matrices(p, m, w).mT, "Centroids are (s, d)"),
-        "in place": (pointed_in_place, "changed what you were given"),
+        "transposed": (lambda p, m, w: centroids_by_matrices(p, m, w).mT, "Centroids are (s, d)"),
+        "in place": (centroids_in_place, "changed what you were given"),
     },
 )
 
@@ -210,7 +210,7 @@ def flipped_one_at_a_time(differences: list[float]) -> float:
     return sum(abs(x) >= abs(measured) - 1e-9 for x in sums) / len(sums)
 
 
-FLIPPED_SIGNS = Answers(
+SIGN_FLIP_TEST = Answers(
     right={
         "by products": flipped_by_products,
         "in NumPy, by bits": flipped_in_numpy,
@@ -218,8 +218,8 @@ FLIPPED_SIGNS = Answers(
         "in torch, rounded": flipped_in_torch,
     },
     wrong={
-        "one side only": (flipped(lambda x, m: x >= m - 1e-9), "of either sign"),
-        "larger, not as large": (flipped(lambda x, m: abs(x) > abs(m) + 1e-9), "at least as far"),
+        "one side only": (flipped(lambda x, m: x >= m - 1e-9), "test is two-sided"),
+        "larger, not as large": (flipped(lambda x, m: abs(x) > abs(m) + 1e-9), "use at least"),
         "without the measured pattern": (
             flipped(share=lambda count, n: (count - 1) / n),
             "measured pattern is one of them",
@@ -236,7 +236,7 @@ FLIPPED_SIGNS = Answers(
 )
 
 
-class Listener(nn.Module):
+class Probe(nn.Module):
     """A Chimera around another one, with a choice of embeddings to cut."""
 
     def __init__(self, net: Chimera, cut: str = "features", named: bool = True):
@@ -249,8 +249,8 @@ class Listener(nn.Module):
         x = x.detach() if self.cut == "input" else x
         features = self.net.stack(rearrange(x, "b c f n -> (b c) n f"))
         features = features.detach() if self.cut == "both" else features
-        heard = features.detach() if self.cut == "features" else features
-        embeddings = self.net.embeddings(heard)
+        read = features.detach() if self.cut == "features" else features
+        embeddings = self.net.embeddings(read)
         masks = self.net.masks(features.detach() if self.cut == "masks" else features)
         embeddings = embeddings.detach() if self.cut == "embeddings" else embeddings
         embeddings = rearrange(embeddings, "(b c) f n d -> b c f n d", c=c)
@@ -258,7 +258,7 @@ class Listener(nn.Module):
         return ChimeraOutput(embeddings, masks) if self.named else (embeddings, masks)
 
 
-class HeardTwice(nn.Module):
+class SecondPass(nn.Module):
     """The masks from the net itself, the embeddings from a second pass without gradients."""
 
     def __init__(self, net: Chimera):
@@ -276,7 +276,7 @@ class HeardTwice(nn.Module):
 
 
 class Cut(nn.Module):
-    """Let sound through, but no gradient."""
+    """Pass values on, but no gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.detach()
@@ -308,29 +308,99 @@ def with_a_frozen_body(net: Chimera) -> Chimera:
     return net
 
 
-LISTENER = Answers(
+PROBE = Answers(
     right={
-        "a module around it": Listener,
-        "a second pass": HeardTwice,
+        "a module around it": Probe,
+        "a second pass": SecondPass,
         "a cut in front of the head": with_a_cut_in_front_of_the_head,
         "a hook on a copied head": with_a_hook_on_a_copy,
     },
     wrong={
         "the net itself": (lambda net: net, "still reaches the body"),
-        "cut behind the head": (lambda net: Listener(net, "embeddings"), "not behind it"),
-        "cut before both heads": (lambda net: Listener(net, "both"), "one branch, not both"),
-        "cut before the masks": (lambda net: Listener(net, "masks"), "still reaches the body"),
-        "cut before the body": (lambda net: Listener(net, "input"), "still reaches the body"),
-        "copied weights": (lambda net: Listener(deepcopy(net)), "make no copies"),
-        "a plain tuple": (lambda net: Listener(net, named=False), "by name: a ChimeraOutput"),
+        "cut behind the head": (lambda net: Probe(net, "embeddings"), "not behind it"),
+        "cut before both heads": (lambda net: Probe(net, "both"), "one branch, not both"),
+        "cut before the masks": (lambda net: Probe(net, "masks"), "still reaches the body"),
+        "cut before the body": (lambda net: Probe(net, "input"), "still reaches the body"),
+        "copied weights": (lambda net: Probe(deepcopy(net)), "make no copies"),
+        "a plain tuple": (lambda net: Probe(net, named=False), "by name: a ChimeraOutput"),
         "a hook on the given net": (with_a_hook_on_the_net, "should stay as it was"),
         "a frozen body": (with_a_frozen_body, "should stay as it was"),
     },
 )
 
+
+def smallest_error(sources: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    difference = first - second
+    shared = (difference.conj() * (sources - second)).real.sum(dim=-1)
+    return (shared / difference.abs().square().sum(dim=-1)).clamp(0, 1)
+
+
+def smallest_in_numpy(sources: Tensor, first: Tensor, second: Tensor) -> np.ndarray:
+    s, a, b = (x.numpy().astype(np.complex128) for x in (sources, first, second))
+    grid = np.linspace(0, 1, 21)
+    errors = [np.square(np.abs(s - w * a - (1 - w) * b)).sum(axis=-1) for w in grid]
+    return grid[np.argmin(errors, axis=0)]
+
+
+def by_error_energy(sources: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    a, b = ((sources - x).abs().square().mean(dim=-1) for x in (first, second))
+    return b / (a + b)
+
+
+def the_better_head(sources: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    a, b = ((sources - x).abs().square().sum(dim=-1) for x in (first, second))
+    return a < b
+
+
+def by_error_magnitude(sources: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    a, b = ((sources - x).abs().mean(dim=-1) for x in (first, second))
+    return b / (a + b)
+
+
+def pooled(dim: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The best weights when sources (0) or frequencies (1) must have the same ones."""
+
+    def weights(sources: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        pattern = ("s f n -> 1 f (s n)", "s f n -> s 1 (f n)")[dim]
+        laid = (rearrange(x, pattern) for x in (sources, first, second))
+        return smallest_error(*laid).expand(sources.shape[:-1])
+
+    return weights
+
+
+BLEND_WEIGHTS = Answers(
+    right={
+        "least squares": smallest_error,
+        "a grid, in NumPy": smallest_in_numpy,
+        "by the energy of the errors": by_error_energy,
+        "the better head": the_better_head,
+    },
+    wrong={
+        "the mean": (lambda s, a, b: torch.full(s.shape[:-1], 0.5), "the mean of both heads"),
+        "exchanged": (lambda s, a, b: smallest_error(s, b, a), "are exchanged"),
+        "one weight": (
+            lambda s, a, b: smallest_error(*(x.reshape(1, -1) for x in (s, a, b))).expand(
+                s.shape[:-1]
+            ),
+            "same weight for everything",
+        ),
+        "one per source": (pooled(1), "at all frequencies"),
+        "one per frequency": (pooled(0), "All sources have the same"),
+        "one per bin": (
+            lambda s, a, b: ((s - a).abs() < (s - b).abs()).float(),
+            "One weight per frame",
+        ),
+        "not limited": (lambda s, a, b: 3 * smallest_error(s, a, b) - 1, "between 0 and 1"),
+        "by the magnitude of the errors": (by_error_magnitude, "a good answer gains"),
+        "NaN": (lambda s, a, b: smallest_error(s, a, b) / 0, "infinite or NaN"),
+        "transposed": (lambda s, a, b: smallest_error(s, a, b).mT, "per source and frequency"),
+    },
+)
+
 ANSWERS = {
-    "equal_say": EQUAL_SAY,
-    "pointed_centroids": POINTED_CENTROIDS,
-    "flipped_signs": FLIPPED_SIGNS,
-    "listener": LISTENER,
+    "balanced_weight": BALANCED_WEIGHT,
+    "centroids_from_masks": CENTROIDS_FROM_MASKS,
+    "sign_flip_test": SIGN_FLIP_TEST,
+    "probe": PROBE,
+    "blend_weights": BLEND_WEIGHTS,
 }
