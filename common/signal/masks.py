@@ -78,8 +78,8 @@ def bin_weights(magnitude: Tensor, floor: float = -40.0) -> Tensor:
     Hershey et al. 2016 (the floor); Wang et al. 2018 (the magnitude).
     """
     loudest = magnitude.amax(dim=-1, keepdim=True)
-    heard = magnitude * (magnitude > loudest * 10 ** (floor / 20))
-    return heard / heard.sum(dim=-1, keepdim=True).clamp(min=EPSILON)
+    kept = magnitude * (magnitude > loudest * 10 ** (floor / 20))
+    return kept / kept.sum(dim=-1, keepdim=True).clamp(min=EPSILON)
 
 
 def owned_bins(mixture: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:

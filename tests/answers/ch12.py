@@ -382,7 +382,7 @@ STARTING_POINTS = Answers(
         "drawn by weight, once": (drawn, "Compare several starts"),
         "the first points": (lambda p, w, k: p[:k], "Compare several starts"),
         "the loudest points": (lambda p, w, k: p[w.topk(k).indices], "loudest bins"),
-        "far from each other, without weights": (farthest(weigh=False), "quiet bins"),
+        "far from each other, without weights": (farthest(weigh=False), "start from quiet bins"),
         "the mean, repeated": (
             lambda p, w, k: (p * w[:, None]).sum(0).expand(k, -1) / w.sum(),
             "starting points are equal",
