@@ -1,4 +1,4 @@
-"""Deep clustering: a net that embeds every bin, so that the bins of one source lie together.
+"""Deep clustering: a net whose embeddings of bins form one cluster per source.
 
 Hershey et al. 2016; Luo et al. 2017.
 """
@@ -14,7 +14,7 @@ from common.models.mask_inference import LogMagnitude, RecurrentStack
 
 
 class EmbeddingHead(nn.Module):
-    """Turn the features of each frame into one point per bin, on a sphere.
+    """Map the features of each frame to one unit vector per bin.
 
     features: (b, n, n_features) → embeddings: (b, f, n, d), of length 1.
     """
@@ -34,9 +34,9 @@ class DeepClustering(nn.Module):
     """Estimate an embedding of every bin.
 
     magnitude: (b, c, f, n), linear → embeddings: (b, c, f, n, d), of length 1.
-    Each channel is processed by itself. `centroids` (s, d) is where the
-    sources of the training songs lie on average; training does not touch it,
-    `store_centroids` fills it in. Hershey et al. 2016.
+    Each channel is processed by itself. `centroids` (s, d) are the mean
+    embeddings of the sources in the training songs; they are not trained,
+    `store_centroids` writes them afterwards. Hershey et al. 2016.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""From embeddings to masks: k-means that starts where the training songs' sources lie."""
+"""From embeddings to masks: k-means that starts from the sources' mean embeddings in training."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from common.signal.masks import apply_mask, bin_weights, owned_bins
 from common.signal.stft import STFT
 
 N_POINTS = 5000
-"""How many bins of each segment k-means looks at, of a long recording fewer."""
+"""How many bins of each segment k-means uses; fewer in a long recording."""
 MOST_POINTS = 100_000
-"""How many bins of a whole recording it looks at: 5 minutes in segments of 20 s."""
+"""How many bins of a whole recording it uses, about: all points of 20 segments."""
 
 
 def cluster_masks(
     embeddings: Tensor, centroids: Tensor, hardness: float
 ) -> Tensor:
-    """Share out every bin by how near it lies to each centroid.
+    """Soft masks from the squared distances of a bin to all centroids.
 
     embeddings: (b, c, f, n, d), centroids: (s, d) → masks: (b, s, c, f, n),
-    adding up to 1. A high `hardness` gives the whole bin to the nearest, 0
-    the same part to each.
+    with the sum 1 over s. A large `hardness` gives nearly the whole bin to
+    the nearest centroid, and 0 gives every source the same share.
     """
     squared = torch.cdist(embeddings.flatten(0, -2), centroids).square()
     masks = torch.softmax(-hardness * squared, dim=-1)
@@ -39,10 +39,9 @@ def cluster_masks(
 def class_centroids(
     net: nn.Module, excerpts: Dataset, stft: STFT, n_excerpts: int = 64
 ) -> Tensor:
-    """Where a clustering net puts each source on average: (s, d).
+    """The mean embedding of each source over the first excerpts: (s, d).
 
-    Over the first few excerpts; every bin counts by its magnitude for the
-    source that owns it.
+    Every bin counts for its dominant source, with its weight.
     """
     total = count = 0.0
     for mixture, sources in map(excerpts.__getitem__, range(n_excerpts)):
@@ -64,11 +63,11 @@ def store_centroids(net: nn.Module, excerpts: Dataset, stft: STFT) -> None:
 def loud_points(
     embeddings: Tensor, magnitude: Tensor, n_points: int
 ) -> tuple[Tensor, Tensor]:
-    """The embeddings and weights of the bins that count, `n_points` at most.
+    """Embeddings and weights of at most `n_points` bins that are not quiet.
 
     embeddings: (b, c, f, n, d), magnitude: (b, c, f, n) → (i, d) and (i,).
-    Which bins are drawn is the same in every run, and each of them also
-    stands for those that were left out.
+    The draw is random with a fixed seed, and the weights are scaled up for
+    the bins that were left out.
     """
     level = magnitude.flatten()
     (heard,) = bin_weights(level[None])[0].nonzero(as_tuple=True)
@@ -82,10 +81,11 @@ def loud_points(
 def all_points(
     loud: Iterable[tuple[Tensor, Tensor]], most: int
 ) -> tuple[Tensor, Tensor]:
-    """Points and weights of all segments together, hardly more than `most`.
+    """Points and weights of all segments together, about `most` of them.
 
-    loud: what `loud_points` found in each. Where they become too many, half
-    of each segment's go, later segments' too, and the others stand for them.
+    loud: the results of `loud_points`, one per segment. When there are too
+    many points, every second one of all segments is left out, of later
+    segments as well, and the weights of the others are scaled up.
     """
     kept, step, total = [], 1, 0
     for points, weights in loud:
@@ -102,7 +102,7 @@ def all_points(
 def thinned(
     points: Tensor, weights: Tensor, step: int
 ) -> tuple[Tensor, Tensor]:
-    """Every `step`-th of the points (i, d), with the weight (i,) of all."""
+    """Every `step`-th point (i, d); the weights (i,) are scaled up for all."""
     few = weights[::step]
     return points[::step].clone(), few * (len(weights) / max(len(few), 1))
 
@@ -111,8 +111,8 @@ class ClusteringSeparator(MaskSeparator):
     """Separate with a clustering net: find the sources' centroids, then mask.
 
     mixture: (b, c, t) → stems: (b, s, c, t). k-means starts from the net's
-    `centroids`, so that cluster s is source s; after `listen` one clustering
-    serves a whole recording, so that it stays so.
+    `centroids`, so that cluster s is source s. After `listen`, all segments
+    of a recording use the same clusters.
     hardness: see `cluster_masks`; pull: see `k_means`.
     """
 
@@ -123,7 +123,7 @@ class ClusteringSeparator(MaskSeparator):
 
     @torch.inference_mode()
     def listen(self, segments: Iterable[Tensor]) -> MaskSeparator:
-        """The same, with the centroids found in a recording's segments."""
+        """A copy whose centroids are found in all segments of a recording."""
         magnitudes = (self.stft(segment).abs() for segment in segments)
         loud = (loud_points(self.net(x), x, N_POINTS) for x in magnitudes)
         points, weights = all_points(loud, MOST_POINTS)

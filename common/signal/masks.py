@@ -71,21 +71,22 @@ def complex_mask(sources: Tensor, mixture: Tensor | None = None) -> Tensor:
 
 
 def bin_weights(magnitude: Tensor, floor: float = -40.0) -> Tensor:
-    """How much each bin counts: its magnitude's share, and silence nothing.
+    """Weights of the bins: proportional to magnitude, and 0 for quiet bins.
 
-    magnitude: (b, i), linear → (b, i), adding up to 1, or 0 in silence. Bins
-    more than `-floor` dB below the loudest do not count at all.
+    magnitude: (b, i), linear → (b, i), with the sum 1, or all 0 in silence.
+    A bin is quiet if it is at least `-floor` dB below the loudest.
+    Hershey et al. 2016 (the floor); Wang et al. 2018 (the magnitude).
     """
     loudest = magnitude.amax(dim=-1, keepdim=True)
-    heard = magnitude * (magnitude > loudest * 10 ** (floor / 20))
-    return heard / heard.sum(dim=-1, keepdim=True).clamp(min=EPSILON)
+    kept = magnitude * (magnitude > loudest * 10 ** (floor / 20))
+    return kept / kept.sum(dim=-1, keepdim=True).clamp(min=EPSILON)
 
 
 def owned_bins(mixture: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:
-    """Who owns which bin, and how much it counts, each channel by itself.
+    """The dominant source and the weight of every bin, for each channel.
 
     mixture: (b, c, f, n), sources: (b, s, c, f, n), spectra → labels:
-    (b c, f n, s), one-hot, of the source that is loudest; weights: (b c, f n).
+    (b c, f n, s), one-hot, 1 for the loudest source; weights: (b c, f n).
     """
     labels = ideal_binary_mask(sources)
     labels = rearrange(labels, "b s c f n -> (b c) (f n) s")

@@ -14,11 +14,11 @@ def l1(estimates: Tensor, targets: Tensor) -> Tensor:
 def affinity_loss(
     embeddings: Tensor, labels: Tensor, weights: Tensor
 ) -> Tensor:
-    """How badly the likeness of two bins tells whether one source owns both.
+    """Squared error of the affinities, the weighted mean over pairs of bins.
 
-    embeddings: (b, i, d), labels: (b, i, s), one-hot; weights: (b, i), adding
-    up to 1 → (b,). The weighted mean, over all pairs of bins, of
-    (⟨v_i, v_j⟩ − ⟨y_i, y_j⟩)², from d × d and smaller matrices only.
+    embeddings: (b, i, d), labels: (b, i, s), one-hot, weights: (b, i), with
+    the sum 1 → (b,). The sum of w_i w_j (⟨v_i, v_j⟩ − ⟨y_i, y_j⟩)² over all
+    i and j, from matrices with at most max(d, s) rows and columns.
     Hershey et al. 2016; weights: Wang et al. 2018.
     """
     root = weights.sqrt().unsqueeze(-1)
@@ -36,11 +36,11 @@ def whitened_kmeans_loss(
     weights: Tensor,
     epsilon: float = 1e-4,
 ) -> Tensor:
-    """How much of the embeddings' spread the sources do not explain.
+    """Squared error of replacing each whitened embedding by its source's mean.
 
-    Shapes as in `affinity_loss`; the result is between d less the number
-    of sources, or 0, and d. A cloud that is wide in one direction and flat
-    in another is made round first. Wang et al. 2018.
+    Shapes as in `affinity_loss`; the result is at most d, and at least the
+    larger of d − s and 0. Whitening makes it invariant to invertible linear
+    maps of the embeddings, apart from `epsilon`. Wang et al. 2018.
     """
     root = weights.sqrt().unsqueeze(-1)
     v, y = root * embeddings, root * labels

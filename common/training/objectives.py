@@ -103,7 +103,7 @@ class MagnitudeObjective:
 
 @dataclass(frozen=True)
 class ClusteringObjective:
-    """A clustering loss between a net's embeddings and who owns which bin.
+    """A clustering loss between a net's embeddings and the dominant sources.
 
     The net answers magnitude `(b, c, f, n)` with embeddings
     `(b, c, f, n, d)`; `loss` is `affinity_loss` or `whitened_kmeans_loss`.

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from answers import Answers
+from common.signal.k_means import k_means
 
 
 def agreements(masks: Tensor, truth: Tensor) -> Tensor:
@@ -60,7 +61,7 @@ def best_pair_first(masks: Tensor, truth: Tensor) -> list[int]:
     return order
 
 
-def the_way_back(masks: Tensor, truth: Tensor) -> list[int]:
+def inverse_permutation(masks: Tensor, truth: Tensor) -> list[int]:
     return np.argsort(by_assignment(masks, truth)).tolist()
 
 
@@ -88,11 +89,14 @@ BEST_ORDER = Answers(
         "one source after another": (one_after_another, "choose one after another"),
         "the best pair first": (best_pair_first, "choose one after another"),
         "each for itself": (lambda m, t: agreements(m, t).argmax(1), "exactly once"),
-        "the way back": (the_way_back, "This is the inverse"),
-        "correlations": (ordered_by(correlations), "not divided by the lengths"),
-        "bins owned in common": (ordered_by(owned_in_common), "counts bins in common"),
+        "the inverse permutation": (inverse_permutation, "This is the inverse permutation"),
+        "correlations": (ordered_by(correlations), "do not divide them by the norms"),
+        "bins owned in common": (ordered_by(owned_in_common), "counts the bins in common"),
         "absolute differences": (ordered_by(absolute_differences), "sum of the products over all"),
-        "masks in their order": (lambda m, t: list(range(len(t))), "As it stands"),
+        "masks in their order": (
+            lambda m, t: list(range(len(t))),
+            "even if the clusters are the true masks",
+        ),
     },
 )
 
@@ -156,14 +160,14 @@ BALANCED_WEIGHTS = Answers(
         "as they were": (lambda w, o: w / w.sum().clamp(min=1e-12), "add up to the same total"),
         "the same for each bin": (equal_bins, "keep their proportions"),
         "divided by the number of bins": (per_bin_count, "add up to the same total"),
-        "one for each source": (never_divided, "together should be 1"),
+        "one for each source": (never_divided, "sum of all weights should be 1"),
         "absent sources counted": (
             lambda w, o: never_divided(w, o) / o.shape[1],
-            "owns no bin",
+            "dominates no bin",
         ),
         "NaN for an absent source": (
             lambda w, o: ((o * w[:, None]) / (w @ o) / (o.sum(0) > 0).sum()).sum(1),
-            "owns no bin gives NaN",
+            "dominates no bin gives NaN",
         ),
         "NaN in silence": (
             lambda w, o: never_divided(w, o) / never_divided(w, o).sum(),
@@ -173,7 +177,7 @@ BALANCED_WEIGHTS = Answers(
             lambda w, o: o * balanced_by_shares(w, o)[:, None],
             "One weight per bin",
         ),
-        "in place": (balanced_in_place, "stay as they were"),
+        "in place": (balanced_in_place, "Leave the given weights unchanged"),
     },
 )
 
@@ -237,14 +241,14 @@ SPHERICAL_KMEANS = Answers(
         "looped, in NumPy": on_the_sphere_in_numpy,
     },
     wrong={
-        "inside the sphere": (on_the_sphere(normalise="never"), "bring every middle to length one"),
+        "inside the sphere": (on_the_sphere(normalise="never"), "divide every mean by its length"),
         "brought to length one at the end": (on_the_sphere(normalise="last"), "in every round"),
         "without weights": (on_the_sphere(weighted=False), "without the weights"),
-        "one round only": (on_the_sphere(n_rounds=1), "`n_iter` rounds"),
-        "the farthest centre": (on_the_sphere(lambda p, c: -(p @ c.mT)), "largest product"),
-        "NaN for an empty centre": (on_the_sphere(empty="nan"), "nearest to became NaN"),
-        "zero for an empty centre": (on_the_sphere(empty="zero"), "should stay"),
-        "in place": (on_the_sphere_in_place, "were changed"),
+        "one round only": (on_the_sphere(n_rounds=1), "Repeat `n_iter` times"),
+        "the farthest centroid": (on_the_sphere(lambda p, c: -(p @ c.mT)), "largest inner product"),
+        "NaN for an empty centroid": (on_the_sphere(empty="nan"), "without points became NaN"),
+        "zero for an empty centroid": (on_the_sphere(empty="zero"), "should stay where it is"),
+        "in place": (on_the_sphere_in_place, "Leave the given centroids unchanged"),
     },
 )
 
@@ -266,8 +270,8 @@ def by_singular_values(embeddings: Tensor, weights: Tensor, least: float = 0.05)
 
 def point_by_point(embeddings: Tensor, weights: Tensor, least: float = 0.05) -> Tensor:
     total = torch.zeros(embeddings.shape[1], embeddings.shape[1], dtype=torch.double)
-    for place, weight in zip(embeddings.double(), weights.double(), strict=True):
-        total += weight * torch.outer(place, place)
+    for point, weight in zip(embeddings.double(), weights.double(), strict=True):
+        total += weight * torch.outer(point, point)
     values = torch.linalg.eigvalsh(total / total.trace())
     return (values > least).sum()
 
@@ -305,10 +309,10 @@ COUNT_SOURCES = Answers(
             counted(lambda p, w: eigenvalues(p, torch.ones_like(w))),
             "as if all weights were equal",
         ),
-        "of the largest": (counted(eigenvalues, torch.max), "of the largest eigenvalue"),
+        "of the largest": (counted(eigenvalues, torch.max), "compare with the largest eigenvalue"),
         "of nothing": (
             counted(eigenvalues, lambda values: torch.ones(())),
-            "do not add up to 1",
+            "scale of the weights",
         ),
         "singular values not squared": (
             counted(lambda p, w: torch.linalg.svdvals(p * w.sqrt()[:, None])),
@@ -316,7 +320,7 @@ COUNT_SOURCES = Answers(
         ),
         "weights squared": (
             counted(lambda p, w: torch.linalg.svdvals(p * w[:, None]).square()),
-            "count once in the sum",
+            "appear once",
         ),
         "without the mean": (counted(without_the_mean), "subtract the mean"),
         "the rank": (
@@ -326,9 +330,72 @@ COUNT_SOURCES = Answers(
     },
 )
 
+
+def drawn(points: Tensor, weights: Tensor, n_clusters: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return points[torch.multinomial(weights, n_clusters, generator=generator)]
+
+
+def best_of_many(points: Tensor, weights: Tensor, n_clusters: int) -> Tensor:
+    def loss(centroids: Tensor) -> float:
+        return float((weights * torch.cdist(points, centroids).square().amin(dim=1)).sum())
+
+    starts = (drawn(points, weights, n_clusters, seed) for seed in range(15))
+    return min((k_means(points, weights, start) for start in starts), key=loss)
+
+
+def farthest(weigh: bool = True, first: str = "loudest") -> Callable[..., Tensor]:
+    """Add the point with the largest squared distance, times its weight, to the nearest chosen."""
+
+    def choose(points: Tensor, weights: Tensor, n_clusters: int) -> Tensor:
+        chosen = [int(weights.argmax()) if first == "loudest" else 0]
+        while len(chosen) < n_clusters:
+            distance = torch.cdist(points, points[chosen]).square().amin(dim=1)
+            chosen.append(int((distance * weights if weigh else distance).argmax()))
+        return points[chosen]
+
+    return choose
+
+
+def farthest_of_the_louder_half(points: Tensor, weights: Tensor, n_clusters: int) -> Tensor:
+    loud = weights > weights.median()
+    return farthest(weigh=False)(points[loud], weights[loud], n_clusters)
+
+
+def farthest_in_numpy(points: Tensor, weights: Tensor, n_clusters: int) -> np.ndarray:
+    x, w = points.numpy().astype(np.float64), weights.numpy()
+    start = [x[np.argmax(w)]]
+    for _ in range(n_clusters - 1):
+        distance = np.min([np.sum((x - c) ** 2, axis=1) for c in start], axis=0)
+        start.append(x[np.argmax(distance * w)])
+    return np.stack(start)
+
+
+STARTING_POINTS = Answers(
+    right={
+        "the best of many starts": best_of_many,
+        "far from each other, weighted": farthest(),
+        "far from each other, in the louder half": farthest_of_the_louder_half,
+        "far from each other, in NumPy": farthest_in_numpy,
+    },
+    wrong={
+        "drawn by weight, once": (drawn, "Compare several starts"),
+        "the first points": (lambda p, w, k: p[:k], "Compare several starts"),
+        "the loudest points": (lambda p, w, k: p[w.topk(k).indices], "loudest bins"),
+        "far from each other, without weights": (farthest(weigh=False), "start from quiet bins"),
+        "the mean, repeated": (
+            lambda p, w, k: (p * w[:, None]).sum(0).expand(k, -1) / w.sum(),
+            "starting points are equal",
+        ),
+        "the points of one fewer": (lambda p, w, k: drawn(p, w, k - 1), "Return `n_clusters`"),
+        "an assignment": (lambda p, w, k: torch.arange(len(p)) % k, "Return `n_clusters`"),
+    },
+)
+
 ANSWERS = {
     "best_order": BEST_ORDER,
     "balanced_weights": BALANCED_WEIGHTS,
     "spherical_kmeans": SPHERICAL_KMEANS,
     "count_sources": COUNT_SOURCES,
+    "starting_points": STARTING_POINTS,
 }
