@@ -155,7 +155,7 @@ async function checkTime(page, root, id, { one, seconds, expect, sounds }) {
     await page.keyboard.press("ArrowLeft");
     await sounds([one], "one second back", 1);
   }
-  const targets = { slider: root.getByLabel("Position"), waveform: root.locator(".bp-wave").last() };
+  const targets = { slider: root.getByLabel("Position", { exact: true }), waveform: root.locator(".bp-wave").last() };
   for (const [name, target] of Object.entries(targets)) {
     await page.keyboard.press("Home");
     await click(page, target);
