@@ -22,8 +22,7 @@ STAMP := .venv/.ready-$(shell (pwd; echo $(NEWEST); \
     "$(PYTHON)" -c 'import sys; print(sys.base_prefix, sys.version)'; \
     cat requirements.txt pyproject.toml) 2>/dev/null | cksum | cut -d' ' -f1)
 
-# Tests run at the smoke scale, two at a time, one thread each: two cores are what CI has. Files
-# come in their order: sorted by their number of tests, the slowest would come last, one core idle.
+# Tests run at the smoke scale, two at a time, one thread each: two cores are what CI has.
 SMOKE := BOOK_SCALE=smoke OMP_NUM_THREADS=1
 # The notebooks that nbval tests are the ones that the smoke book shows: figures are drawn into them.
 INLINE := MPLBACKEND=module://matplotlib_inline.backend_inline
@@ -35,8 +34,7 @@ book: setup songs
 
 test: setup-browser
 	@BOOK_SCALE=smoke $(MAKE) --no-print-directory songs
-	$(SMOKE) $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	    --ignore=tests/test_browser.py
+	$(SMOKE) $(BIN)/pytest -n 2 --dist loadfile --ignore=tests/test_browser.py
 	$(SMOKE) $(INLINE) EXECUTED="$$($(SMOKE) $(BIN)/python .ci/build-book --cache)" $(BIN)/pytest \
 	    notebooks tests/conftest.py --nbval-lax --nbval-cell-timeout=300 -n 2 --dist loadscope
 	@$(SMOKE) $(BIN)/python .ci/build-book _build/smoke
