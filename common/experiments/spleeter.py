@@ -1,4 +1,4 @@
-"""What do Spleeter's choices buy at this book's size? One change at a time, four seeds.
+"""What do Spleeter's choices change in a short training? One change at a time, four seeds.
 
 `python -m common.experiments.spleeter` rewrites book/results/spleeter.json, a row at a time; a run
 that was stopped goes on.
@@ -36,11 +36,11 @@ CHANGES: dict[str, dict[str, object]] = {
     "masks trained apart": {},
     "one channel at a time": {"n_channels": 1},
     "leaky ReLU and ReLU": {"elu": False},
-    "skips after the bend": {},
+    "skips after activation": {},
     "raw magnitudes": {"power": 1.0},
-    "statistics of TensorFlow": {"momentum": 0.01},
+    "momentum of TensorFlow": {"momentum": 0.01},
 }
-"""What is changed in the net; masks trained apart share out the bins only afterwards."""
+"""What is changed in the net; "masks trained apart" are normalised only after the training."""
 
 CONFIG = TrainConfig(steps=120, batch_size=2, learning_rate=3e-3)
 SECONDS = 1.45
@@ -48,25 +48,26 @@ SEEDS = [0, 1, 2, 3]
 N_TRACKS = 4
 
 
-class Bent(nn.Module):
-    """A halving block that carries across what its norm and its bend have left of the picture."""
+class ActivatedSkip(nn.Module):
+    """An encoder block whose skip connection carries the activation, not the convolution."""
 
     def __init__(self, block: nn.Module):
         super().__init__()
         self.block = block
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        _, bent = self.block(x)
-        return bent, bent
+        _, activated = self.block(x)
+        return activated, activated
 
 
 def nets_with(change: str) -> nn.Module:
     """The untrained nets of one variant."""
     size = {**SIZE, **CHANGES[change]}
     nets = PerSource({source: SpleeterNet(**size) for source in SOURCES})
-    if change == "skips after the bend":
+    if change == "skips after activation":
         for net in nets.nets.values():
-            net.encoder = nn.ModuleList([*map(Bent, net.encoder[:-1]), net.encoder[-1]])
+            *blocks, deepest = net.encoder
+            net.encoder = nn.ModuleList([*map(ActivatedSkip, blocks), deepest])
     return OneSided(nets) if change == "one channel at a time" else nets
 
 
@@ -80,7 +81,7 @@ def songs(split: str) -> list[Track]:
 def measure(key: dict) -> dict:
     """Train one variant from one seed; mean SDR in dB, "valid" to choose by, "test" to report.
 
-    Of masks that were trained apart also what they are worth without sharing, as "alone".
+    For masks that were trained apart also the SDR without normalisation, as "alone".
     """
     change, apart = key["change"], key["change"] == "masks trained apart"
 

@@ -64,111 +64,18 @@ SAME_PADDING = Answers(
         "no gaps": (padded(window=lambda kernel, dilation: kernel), "gaps between its taps the"),
         "a gap too many": (
             padded(window=lambda kernel, dilation: kernel * dilation),
-            "between its taps, not behind",
+            "between its taps, not after",
         ),
         "negative": (padded(least=None), "never negative"),
-        "the odd zero in front": (padded(behind=False), "odd zero goes behind"),
+        "the odd zero in front": (padded(behind=False), "odd zero goes after"),
         "half a kernel on each side": (
             lambda size, kernel, stride, dilation: ((kernel // 2) * dilation,) * 2,
-            "depend on the stride",
+            "depends on the stride",
         ),
         "no stride": (
             lambda size, kernel, stride, dilation: padded_by_the_end(size, kernel, 1, dilation),
-            "depend on the stride",
+            "depends on the stride",
         ),
-    },
-)
-
-
-def shared_by_the_largest(masked: Tensor, exponent: float = 2.0) -> Tensor:
-    powers = (masked / masked.amax(dim=0).clamp(min=1e-12)) ** exponent
-    total = powers.sum(dim=0)
-    return torch.where(total > 0, powers / total.clamp(min=1e-12), 1 / len(masked))
-
-
-def shared_by_softmax(masked: Tensor, exponent: float = 2.0) -> Tensor:
-    return functional.softmax(exponent * torch.log(masked + 1e-12), dim=0)
-
-
-def shared_in_numpy(masked: Tensor, exponent: float = 2.0) -> np.ndarray:
-    powers = masked.numpy().astype(np.float64) ** exponent
-    total = powers.sum(axis=0)
-    equal = np.full(powers.shape, 1 / len(powers))
-    return np.divide(powers, total, out=equal, where=total > 0)
-
-
-def shared_source_by_source(masked: Tensor, exponent: float = 2.0) -> Tensor:
-    ratios = [sum((other + 1e-9) ** exponent for other in masked.double()) for _ in masked]
-    masks = [
-        (x + 1e-9) ** exponent / total for x, total in zip(masked.double(), ratios, strict=True)
-    ]
-    return torch.stack(masks)
-
-
-def shared(powers: Callable[[Tensor, float], Tensor], dim: int = 0) -> Callable[..., Tensor]:
-    """The shares of something else than powers, or over another axis."""
-
-    def share(masked: Tensor, exponent: float = 2.0) -> Tensor:
-        found = powers(masked, exponent) + 1e-10 / len(masked)
-        return found / found.sum(dim=dim, keepdim=True)
-
-    return share
-
-
-def shared_in_place(masked: Tensor, exponent: float = 2.0) -> Tensor:
-    masked /= masked.amax(dim=0) + 1e-10
-    masked **= exponent
-    return (masked + 1e-10 / 3) / (masked.sum(dim=0) + 1e-10)
-
-
-def shared_with_nan(masked: Tensor, exponent: float = 2.0) -> Tensor:
-    powers = (masked / masked.max()) ** exponent
-    return powers / powers.sum(dim=0)
-
-
-def shared_at_a_fixed_scale(masked: Tensor, exponent: float = 2.0) -> Tensor:
-    powers = (masked / 100) ** exponent
-    total = powers.sum(dim=0)
-    return torch.where(total > 0, powers / total, 1 / len(masked))
-
-
-def shared_by_thirds(masked: Tensor, exponent: float = 2.0) -> Tensor:
-    powers = (masked / (masked.amax(dim=0) + 1e-10)) ** exponent
-    return (powers + 1e-10 / 3) / (powers.sum(dim=0) + 1e-10)
-
-
-SHARED_MASKS = Answers(
-    right={
-        "divided by the largest": shared_by_the_largest,
-        "by softmax": shared_by_softmax,
-        "in NumPy, in float64": shared_in_numpy,
-        "source by source, in float64": shared_source_by_source,
-    },
-    wrong={
-        "no exponent": (shared(lambda m, e: m), "masks of exponent 1"),
-        "always squares": (shared(lambda m, e: m**2), "whatever exponent was asked"),
-        "raised after division": (
-            lambda m, e: shared_by_the_largest(m, 1.0) ** e,
-            "should add up to 1",
-        ),
-        "over the bins": (shared(lambda m, e: m**e, dim=1), "sum over sources"),
-        "softmax of the magnitudes": (
-            lambda m, e: functional.softmax(e * m, dim=0),
-            "Raise every magnitude",
-        ),
-        "NaN in silence": (shared_with_nan, "Silence gives NaN"),
-        "zeros in silence": (
-            lambda m, e: shared_by_the_largest(m, e) * (m.sum(0) > 0),
-            "get equal parts",
-        ),
-        "a third for two sources": (shared_by_thirds, "get equal parts"),
-        "infinite": (shared(lambda m, e: m**e), "become too large"),
-        "clipped": (shared(lambda m, e: (m**e).clamp(max=1e30)), "become too large"),
-        "vanished": (
-            shared_at_a_fixed_scale,
-            "become too small",
-        ),
-        "in place": (shared_in_place, "given as they were"),
     },
 )
 
@@ -228,16 +135,19 @@ N_WEIGHTS = Answers(
         "by building it": sized_by_building,
     },
     wrong={
-        "no norms": (missized(norm=0), "what all norms hold"),
-        "one number per norm": (missized(norm=1), "two numbers per feature map"),
+        "no norms": (missized(norm=0), "the weights of the norms"),
+        "one number per norm": (missized(norm=1), "two weights per feature map"),
         "running statistics": (missized(norm=4), "running means"),
         "the deepest norm left out": (missized(deepest=False), "the deepest norm"),
-        "no biases": (missized(bias=0), "has its biases"),
+        "no biases": (missized(bias=0), "one bias per output"),
         "no last convolution": (missized(head=0), "the last convolution is missing"),
-        "a last convolution of 7 by 7": (missized(head=50), "gaps between taps"),
-        "a last convolution of 5 by 5": (missized(head=26), "convolution is 4 by 4"),
-        "no skips": (missized(skips=1.0), "a skip is read"),
-        "a skip at the bottom": (missized(first_skip=2.0), "the first step up read"),
+        "a last convolution of 7 by 7": (missized(head=50), "no weights in its gaps"),
+        "a last convolution of 5 by 5": (missized(head=26), "convolution is 4 × 4"),
+        "no skips": (missized(skips=1.0), "includes a skip connection"),
+        "a skip connection at the bottleneck": (
+            missized(first_skip=2.0),
+            "the first decoder block has no",
+        ),
         "mono input": (missized(stereo=False), "all audio channels"),
     },
 )
@@ -268,7 +178,7 @@ TRANSFORM_FOR = Answers(
         "as published": (lambda rate: (4096, 1024, 1.0), "same duration"),
         "the window only": (
             lambda rate: (round(4096 * rate / 44100), 1024, 44100 / rate),
-            "hop should last",
+            "hop should also keep",
         ),
         "longer at a lower rate": (
             lambda rate: (round(4096 * 44100 / rate), round(1024 * 44100 / rate), 44100 / rate),
@@ -276,12 +186,12 @@ TRANSFORM_FOR = Answers(
         ),
         "the factor upside down": (
             lambda rate: (*window_by_rounding(rate)[:2], rate / 44100),
-            "which way should",
+            "above or below 1",
         ),
         "no factor": (lambda rate: (*window_by_rounding(rate)[:2], 1.0), "half as large"),
         "a factor for energies": (
             lambda rate: (*window_by_rounding(rate)[:2], (44100 / rate) ** 2),
-            "not of energies",
+            "right for energies",
         ),
         "a factor for noise": (
             lambda rate: (*window_by_rounding(rate)[:2], (44100 / rate) ** 0.5),
@@ -302,9 +212,93 @@ TRANSFORM_FOR = Answers(
     },
 )
 
+
+def spread(masks: Tensor, magnitude: Tensor, n_lower: int) -> Tensor:
+    """The masks (s, 1, n) of every upper bin."""
+    return masks.expand(-1, len(magnitude) - n_lower, -1)
+
+
+def top_by_the_octave(masks: Tensor, magnitude: Tensor) -> Tensor:
+    n = masks.shape[1]
+    return spread(masks[:, n // 2 :].mean(dim=1, keepdim=True), magnitude, n)
+
+
+def top_by_energy(masks: Tensor, magnitude: Tensor) -> Tensor:
+    n = masks.shape[1]
+    energy = (masks * magnitude[:n]).square()[:, n // 2 :].sum(dim=1, keepdim=True)
+    return spread(energy / energy.sum(dim=0).clamp(min=1e-9), magnitude, n)
+
+
+def top_by_the_median(masks: Tensor, magnitude: Tensor) -> np.ndarray:
+    half = masks.shape[1] // 2
+    middle = np.median(masks.numpy()[:, half:], axis=1, keepdims=True)
+    return np.repeat(middle, len(magnitude) - masks.shape[1], axis=1)
+
+
+def top_by_smooth_energy(masks: Tensor, magnitude: Tensor) -> Tensor:
+    padded = functional.pad(top_by_energy(masks, magnitude), (1, 1), mode="replicate")
+    return padded.unfold(-1, 3, 1).mean(dim=-1)
+
+
+def top_of_all(masks: Tensor, magnitude: Tensor) -> Tensor:
+    return spread(masks.mean(dim=1, keepdim=True), magnitude, masks.shape[1])
+
+
+def top_by_all_energy(masks: Tensor, magnitude: Tensor) -> Tensor:
+    n = masks.shape[1]
+    weight = magnitude[:n].square()
+    mean = (masks * weight).sum(dim=1, keepdim=True) / weight.sum(dim=0).clamp(min=1e-9)
+    return spread(mean, magnitude, n)
+
+
+def top_moved_up(masks: Tensor, magnitude: Tensor) -> Tensor:
+    return torch.cat([masks, masks[:, -1:]], dim=1)[:, : len(magnitude) - masks.shape[1]]
+
+
+def top_in_place(masks: Tensor, magnitude: Tensor) -> Tensor:
+    magnitude[: len(magnitude) // 4] = 0
+    return top_by_energy(masks, magnitude)
+
+
+def top_of_a_division(masks: Tensor, magnitude: Tensor) -> Tensor:
+    masked = masks * magnitude[: masks.shape[1]].clamp(max=0)
+    return spread(masked.sum(1, keepdim=True) / masked.sum((0, 1)), magnitude, masks.shape[1])
+
+
+TOP_MASKS = Answers(
+    right={
+        "the octave below": top_by_the_octave,
+        "shares of energy in the octave below": top_by_energy,
+        "the median in NumPy": top_by_the_median,
+        "smoothed over frames": top_by_smooth_energy,
+    },
+    wrong={
+        "silence": (lambda m, x: top_of_all(m, x) * 0, "masks are zero"),
+        "the average": (top_of_all, "as in Spleeter"),
+        "energy of all bins": (top_by_all_energy, "Leave the lowest bins out"),
+        "moved up": (top_moved_up, "copy the lower bins"),
+        "mirrored": (lambda m, x: top_moved_up(m.flip(1), x), "mirrored at the limit"),
+        "the last bin": (lambda m, x: spread(m[:, -1:], x, m.shape[1]), "one bin alone"),
+        "constant over time": (
+            lambda m, x: (
+                top_by_the_octave(m, x) * 0 + m[:, m.shape[1] // 2 :].mean(dim=(1, 2), keepdim=True)
+            ),
+            "do not change over time",
+        ),
+        "a quarter each": (lambda m, x: top_of_all(m, x) * 0 + 0.25, "Which lower bins"),
+        "not normalised": (lambda m, x: 4 * top_by_the_octave(m, x), "between 0 and 1"),
+        "NaN": (top_of_a_division, "Some masks are NaN"),
+        "all bins": (
+            lambda m, x: torch.cat([m, top_by_the_octave(m, x)], dim=1),
+            "upper bins only",
+        ),
+        "in place": (top_in_place, "unchanged"),
+    },
+)
+
 ANSWERS = {
     "same_padding": SAME_PADDING,
-    "shared_masks": SHARED_MASKS,
     "n_weights": N_WEIGHTS,
     "transform_for": TRANSFORM_FOR,
+    "top_masks": TOP_MASKS,
 }
