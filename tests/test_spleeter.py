@@ -272,3 +272,6 @@ def test_the_table_of_changes_is_whole_and_todays():
     assert rows == sorted(itertools.product(CHANGES, SEEDS))
     apart = {row["change"] for row in found["rows"] if "alone" in row["sdr"]}
     assert apart == {"masks trained apart"}
+    losses = {(row["change"], row["seed"]): row["loss"] for row in found["rows"]}
+    for seed in SEEDS:  # running statistics have no influence on the training
+        assert losses["momentum of TensorFlow", seed] == losses["as it is", seed]
