@@ -292,7 +292,7 @@ TOP_MASKS = Answers(
             lambda m, x: torch.cat([m, top_by_the_octave(m, x)], dim=1),
             "upper bins only",
         ),
-        "in place": (top_in_place, "unchanged"),
+        "in place": (top_in_place, "given tensors unchanged"),
     },
 )
 
