@@ -1,7 +1,7 @@
 """Print how long each chapter is: `python tests/chapter_lengths.py [NOTEBOOK ...]`.
 
-Counted is the main line, what a reader has to read and run to go on: no exercises and solutions, no
-boxes (block quotes), no common mistakes and further reading, and not the set-up cell of Colab.
+Only the main text is counted: no exercises and solutions, no boxes (block quotes), no common
+mistakes and further reading, and not the set-up cell of Colab.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LIMIT = Length(words=3500, cells=60, imports=20, asserts=12)
 
 
 def main_line(notebook: NotebookNode) -> Iterator[NotebookNode]:
-    """The cells outside the sections named in `ASIDES`, each of which ends where the next begins.
+    """The cells outside the sections in `ASIDES`, each of which ends where the next one begins.
 
     A markdown cell in which such a section begins or ends is cut there.
     """
@@ -96,7 +96,7 @@ def length(notebook: NotebookNode) -> Length:
 
 
 def too_long(notebook: NotebookNode) -> Iterator[str]:
-    """What a chapter has more of than an hour allows."""
+    """The quantities of a chapter that exceed their limits."""
     limits = asdict(LIMIT)
     for what, number in asdict(length(notebook)).items():
         if number > limits[what]:
@@ -104,7 +104,7 @@ def too_long(notebook: NotebookNode) -> Iterator[str]:
 
 
 def main(paths: list[str]) -> None:
-    """Print a line per chapter; a star marks what is beyond its limit."""
+    """Print one line per chapter; a star marks a number above its limit."""
     chapters = [Path(path) for path in paths] or sorted((ROOT / "notebooks").glob("*.ipynb"))
     limits = asdict(LIMIT)
     print(f"{'chapter':24}", *(f"{what:>9}" for what in limits))

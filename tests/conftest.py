@@ -1,4 +1,4 @@
-"""What every test runs under: the smoke scale, one thread, and no window to draw into."""
+"""Settings for all tests: the smoke scale, one thread, and plots without a window."""
 
 import os
 from itertools import groupby
@@ -38,7 +38,7 @@ def keep(notebook: IPyNbFile, cells: list[IPyNbCell], folder: str) -> None:
     if None in seen or any(out.output_type == "error" for outputs in seen for out in outputs):
         return
     for number, (cell, outputs) in enumerate(zip(cells, seen, strict=True), start=1):
-        # nbval runs cells outside IPython's history: not counted, and no semicolon is heeded.
+        # nbval runs cells outside IPython's history: without a count, and ignoring semicolons.
         if DisplayHook.semicolon_at_end_of_expression(cell.cell.source):
             outputs = [out for out in outputs if out.output_type != "execute_result"]
         for out in outputs:

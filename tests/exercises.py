@@ -38,7 +38,7 @@ def exercises(notebook: nbformat.NotebookNode) -> list[Exercise]:
 
 
 def layout_problems(notebook: nbformat.NotebookNode) -> list[str]:
-    """What is not as every chapter has it: solutions last, hidden, below their heading."""
+    """Deviations from the common layout: solutions last, hidden, below their heading."""
     found = []
     heading, last_check = None, None
     for number, cell in enumerate(notebook.cells):
@@ -70,7 +70,7 @@ def run(code: str, namespace: dict[str, Any]) -> Any:
 
 
 def verdicts(imports: str, exercise: Exercise) -> tuple[Any, Any]:
-    """What the check says to the stub and to the solution, each after the imports cell alone."""
+    """The check's verdicts on the stub and the solution, each run after the imports cell only."""
     found = []
     for answer in (exercise.stub, exercise.solution):
         namespace: dict[str, Any] = {"__name__": "__main__"}

@@ -1,4 +1,4 @@
-"""What the repository keeps to beside its notebooks: each rule says what is wrong with a file."""
+"""Rules for all files except notebooks: each rule reports what is wrong with a file."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ TEXT = {".py", ".md", ".ipynb", ".yml", ".toml", ".txt", ".js", ".mjs", ".css", 
 # The rules themselves name what they forbid.
 RULES = {"tests/notebook_rules.py", "tests/test_hygiene_rules.py"}
 
-# A reader's code may raise anything: the frame of the exercises is the one place to catch it all.
+# A reader's code may raise anything, so only the code that runs the exercises may catch it all.
 MAY_CATCH_ALL = {"common/checks/__init__.py"}
 
 
 def tracked(root: Path) -> list[str]:
-    """Every file that git keeps and that is there."""
+    """Every file that git tracks and that exists."""
     listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=root, text=True).split("\0")
     return [name for name in listed if name and (root / name).is_file()]
 
 
 def misplaced(names: list[str]) -> Iterator[str]:
-    """What lies at the root and is no part of the house."""
+    """Files at the root that do not belong there."""
     for top in sorted({name.split("/")[0] for name in names}):
         if top not in ROOT_NAMES and not top.startswith("."):
             yield f"{top} does not belong at the root"
 
 
 def too_large(sizes: dict[str, int]) -> Iterator[str]:
-    """Files, by name and size in bytes, that a clone should not have to carry."""
+    """Files that are too large for the repository, by name and size in bytes."""
     for name, size in sizes.items():
         if size > LARGEST:
             yield f"{name} has {size / MEGABYTE:.0f} MB"
@@ -54,12 +54,12 @@ def too_large(sizes: dict[str, int]) -> Iterator[str]:
     if sum(size > CHECKPOINT for size in weights.values()) > 1:
         yield "more than one checkpoint is over 3 MB"
     for name in weights:
-        # What a reference implementation answered says in its metadata what made it.
+        # Stored outputs of reference implementations name their origin in their metadata.
         if (
             not name.startswith(("tests/reference/", "book/reference/"))
             and name.replace(".safetensors", ".json") not in sizes
         ):
-            yield f"{name} has no card beside it"
+            yield f"{name} has no model card beside it"
 
 
 def forbidden_text(name: str, text: str) -> Iterator[str]:
@@ -90,7 +90,7 @@ def catches_all(name: str, tree: ast.AST) -> Iterator[str]:
 
 
 def dodged_tests(name: str, tree: ast.AST) -> Iterator[str]:
-    """Tests that are skipped, or expected to fail, say nothing."""
+    """Tests that are skipped or expected to fail."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr in (
             *("skip", "skipif", "xfail", "importorskip", "skipTest", "expectedFailure"),
@@ -99,7 +99,7 @@ def dodged_tests(name: str, tree: ast.AST) -> Iterator[str]:
 
 
 def too_long(name: str, text: str) -> Iterator[str]:
-    """Files that hold more than a reader can: split them by meaning."""
+    """Files that are too long and should be split by topic."""
     lines = text.count("\n")
     if name.startswith("common/models/") and lines > 200:
         yield f"{name} has {lines} lines, a model file at most 200"
@@ -139,7 +139,7 @@ def unpinned(project: dict, pins: str) -> Iterator[str]:
         if not str(item.specifier).startswith("=="):
             yield f"{item.name} has no exact version"
         if item.name.startswith("nvidia"):
-            yield f"{item.name} is torch's business"
+            yield f"{item.name} belongs to torch, which pins it itself"
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What every chapter keeps to: each rule takes a notebook and says what is wrong with it."""
+"""Rules for chapters: each rule takes a notebook and reports what is wrong with it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ WIDTH = 79
 LONGEST = 40
 LONG = 20
 
-# The end of one sentence and the start of the next. What has a full stop without ending a sentence
-# is taken away first: abbreviations, initials, the number of a list item.
+# The end of one sentence and the start of the next. Full stops that do not end a sentence are
+# removed first: those of abbreviations, initials, and the numbers of list items.
 SENTENCE_END = re.compile(r"[^\s.][.!?][\"”’'*_)\]]* +[\"“‘*_(\[]*[A-ZÄÖÜ]")
 NO_SENTENCE_END = re.compile(
     r"\b(e\.g|i\.e|cf|al|vs|ca|approx|Fig|Figs|Eq|Eqs|Sec|Ch|No|Nos|Dr|St|Jr|pp?|ed|eds|vol|[A-Z])\."
@@ -83,7 +83,7 @@ def prose_lines(text: str) -> Iterator[str]:
 
 
 def not_a_sentence_a_line(notebook: NotebookNode) -> Iterator[str]:
-    """One sentence per line, so that diffs read; a list of references may keep its own form."""
+    """One sentence per line, so that diffs are readable; a list of references may differ."""
     references = False
     for number, text in markdown_cells(notebook):
         if text.startswith("#"):
@@ -140,7 +140,7 @@ def bad_opening(notebook: NotebookNode, setup: str) -> Iterator[str]:
 
 
 def forbidden_code(notebook: NotebookNode, setup: str = "") -> Iterator[str]:
-    """What has no place in a chapter's code or, as far as it applies, in its prose."""
+    """Forbidden text in a chapter's code and, as far as it applies, in its prose."""
     for number, cell in enumerate(notebook.cells):
         for pattern, what in FORBIDDEN.items():
             if cell.source != setup and re.search(pattern, cell.source, re.M):
@@ -162,7 +162,7 @@ def images(text: str) -> Iterator[tuple[str, str]]:
 
 
 def bad_images(text: str, folder: Path) -> Iterator[str]:
-    """Every picture exists here, and says in words what it shows."""
+    """Every image exists in the repository and has alternative text."""
     for target, alt in images(text):
         if re.match(r"https?:|//", target):
             yield f"{target} is loaded from elsewhere"
@@ -173,7 +173,7 @@ def bad_images(text: str, folder: Path) -> Iterator[str]:
 
 
 def unknown_citations(text: str, keys: set[str]) -> Iterator[str]:
-    """Every work that the text cites stands in references.bib."""
+    """Every work that the text cites is in references.bib."""
     for group in CITATION.findall(text):
         for key in group.split(","):
             if key.strip() not in keys:
@@ -181,7 +181,7 @@ def unknown_citations(text: str, keys: set[str]) -> Iterator[str]:
 
 
 def undescribed_plots(notebook: NotebookNode) -> Iterator[str]:
-    """A cell that draws says in its metadata what is to be seen (`mystnb: {image: {alt: …}}`)."""
+    """A cell that plots has alternative text in its metadata (`mystnb: {image: {alt: …}}`)."""
     for number, cell in code_cells(notebook):
         draws = re.search(
             r"^(\w.*= *)?(plt\.(subplots|figure|plot)|plot_\w+|viz\.\w+)\(", cell.source, re.M

@@ -1,4 +1,4 @@
-"""Child processes for tests: alone, or told about each other as `accelerate launch` does."""
+"""Child processes for tests: independent, or connected as by `accelerate launch`."""
 
 from __future__ import annotations
 

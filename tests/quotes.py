@@ -1,6 +1,6 @@
 """The code a reader sees is the code that runs: compare quoted cells with the files they quote.
 
-A quoted cell begins with a line that names its source and holds nothing but the quote:
+A quoted cell begins with a line that names its source and contains only the quote:
 
     # common/models/unet.py                         the definitions that the cell shows
     # common/models/unet.py: Down, UNet.forward     exactly these, in this order
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MARKER = re.compile(r"# (?P<path>common/[\w/]+\.py)(?:: *(?P<names>[\w., ]+))?")
 EXEMPT_TAGS = {"exercise", "solution"}
 
-# Scripts and checks are no part of what chapters import, so their names stay free: the check of
+# Chapters do not import scripts and checks, so they may use the same names: the check of
 # an exercise is named after the function that the reader writes.
 PRIVATE_PARTS = ("checks", "experiments", "__main__.py")
 
@@ -92,7 +92,7 @@ def cut(source: str, node: ast.stmt) -> str:
 
 
 def quote(cell: str, root: Path = ROOT) -> str:
-    """What a quoted cell should read, given the files as they are now."""
+    """What a quoted cell should contain, given the current files."""
     first_line = cell.split("\n", 1)[0].rstrip()
     marker = MARKER.fullmatch(first_line)
     if marker is None:
@@ -116,7 +116,7 @@ def quote(cell: str, root: Path = ROOT) -> str:
 
 
 def is_quote(cell: str) -> bool:
-    """Whether a cell says of itself that it is a quote."""
+    """Whether a cell is marked as a quote."""
     return bool(re.match(r"#\s*common/\S*\.py", cell))
 
 
@@ -144,7 +144,7 @@ def defined_in(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def problems(notebook: nbformat.NotebookNode, root: Path = ROOT) -> list[str]:
-    """Everything in which a notebook's code differs from the files that it says it shows."""
+    """All differences between a notebook's quotes and the quoted files."""
     public = public_names(root)
     found = []
     for number, cell in enumerate(notebook.cells):

@@ -1,4 +1,4 @@
-"""The set-up cell that opens every chapter, and the one place that knows its text.
+"""The set-up cell at the beginning of every chapter; only this module defines its text.
 
 `python tests/setup_cell.py` prints it; `python tests/setup_cell.py --write` puts it into every
 notebook. `python tests/setup_cell.py --write OWNER/REPO` first changes the repository's address in
@@ -34,7 +34,7 @@ if "google.colab" in sys.modules:
     !pip list --format=freeze | grep -iE "^({{keep}})==" >keep.txt
     !pip install -q -c keep.txt "common{{extras}} @ {{book}}\""""
 
-# What in a chapter's code asks for an extra of pyproject.toml. Both compile soxbindings.
+# Code in a chapter that needs an extra of pyproject.toml. Both extras compile soxbindings.
 EXTRAS = {
     "nussl": r"\bnussl_compat\b",
     "scaper": r"\b(jams|scaper_compat|scaper_mixtures|sox_pitch|sox_tempo|write_versions)\b",

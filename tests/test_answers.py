@@ -1,4 +1,4 @@
-"""Every check takes right answers however they are written, and names the mistake in wrong ones."""
+"""Every check accepts right answers in any form, and names the mistake in wrong ones."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ def test_wrong_answers_get_the_hint_that_names_the_mistake(
     chapter: str, name: str, answer: object, hint: str
 ) -> None:
     verdict = getattr(getattr(checks, chapter), name)(answer)
-    assert not verdict.passed, f"taken for right: {verdict.message}"
+    assert not verdict.passed, f"accepted: {verdict.message}"
     assert len(hint) > 10 and hint in verdict.message, verdict.message

@@ -1,4 +1,4 @@
-"""Audio files as people have them: what lies in one is read, all of it and nothing else."""
+"""Audio files in many formats: all samples of a file are read, and nothing else."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ LENGTH = 3 * RATE + 17
 
 
 def signal(n_samples=LENGTH, n_channels=2, seed=0):
-    """Tones that change all the time, `(t, c)`, so that each stretch is like no other."""
+    """Tones that change all the time, `(t, c)`, so that no two parts are alike."""
     time = np.arange(n_samples)[:, None] / RATE
     tones = np.sin(2 * np.pi * (200 + 90 * np.arange(n_channels) + 150 * time) * time)
     return 0.3 * tones + 0.02 * np.random.default_rng(seed).standard_normal(tones.shape)
@@ -35,7 +35,7 @@ def ffmpeg(source, target, *options):
 
 
 def piped(source, target, *options):
-    """What ffmpeg writes where it cannot go back to fill in a length."""
+    """A file that ffmpeg writes to a pipe, so that it cannot fill in the length afterwards."""
     command = ["ffmpeg", "-v", "error", "-i", str(source), *options, "-"]
     target.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
     return target
@@ -47,7 +47,7 @@ def cut(source, target, n_bytes):
 
 
 def read(path):
-    """Samples `(t, c)` and what was said of the file."""
+    """Samples `(t, c)` and the messages about the file."""
     said = []
     with open_recording(path, said.append) as recording:
         blocks = [block.numpy().T for block in recording.blocks()]
@@ -379,7 +379,7 @@ SIX_CHANNELS = LIBSNDFILE_KNOWS | {
     [*((name, True) for name in SIX_CHANNELS), *((name, False) for name in LIBSNDFILE_KNOWS)],
 )
 def test_channels_come_in_one_order(tmp_path, monkeypatch, name, has_ffmpeg):
-    """Six loudspeakers, each with a tone of its own."""
+    """Six channels, each with a different tone."""
     time = np.arange(RATE)[:, None] / RATE
     frequencies = np.array([400.0, 500, 600, 80, 700, 800])
     soundfile.write(tmp_path / "six.wav", 0.2 * np.sin(2 * np.pi * frequencies * time), RATE)
@@ -453,7 +453,7 @@ def test_names_that_say_nothing_or_are_no_utf8(song, tmp_path, name):
 
 
 def test_a_disk_that_is_full_is_no_fault_of_the_file(song, tmp_path, monkeypatch):
-    """A decoder that stops since it cannot write must not pass for one that came to the end."""
+    """A decoder that stops because it cannot write must not count as one that has finished."""
     whole = ffmpeg(song[0], tmp_path / "x.m4a", "-c:a", "aac")
     real = subprocess.run
 

@@ -1,4 +1,4 @@
-"""A blend is the weighted mean of its parts' stems, and its weights are the best of all."""
+"""A blend is the weighted mean of its parts' stems, and its weights are optimal."""
 
 import json
 import weakref
@@ -23,7 +23,7 @@ from common.support.files import write_json
 
 
 class Shares(nn.Module):
-    """Gives fixed shares of the mixture: what comes out is known in advance."""
+    """Returns fixed shares of the mixture, so that the output is known in advance."""
 
     def __init__(self, *shares, sources=None, n_channels=2, sample_rate=SAMPLE_RATE, segment=0.5):
         super().__init__()
@@ -40,7 +40,7 @@ class Shares(nn.Module):
 
 
 class Listener(Shares):
-    """Gives what it has heard: the first source is its share, times how many samples there were."""
+    """Depends on the whole recording: the first source is its share times the number of samples."""
 
     alive: list[weakref.ref]
 
@@ -57,7 +57,7 @@ class Listener(Shares):
 
 
 def music(n_channels=2, n_samples=30000, rate=SAMPLE_RATE, seed=0):
-    """Noise below 3 kHz, so that every rate in these tests can hold it."""
+    """Noise below 3 kHz, so that every rate in these tests can represent it."""
     rng = np.random.default_rng(seed)
     spectrum = np.fft.rfft(rng.standard_normal((n_channels, n_samples)))
     spectrum[:, np.fft.rfftfreq(n_samples, 1 / rate) > 3000] = 0
@@ -293,7 +293,7 @@ def test_twins_share_what_one_of_them_would_get():
 
 
 class Noisy(Shares):
-    """Knows the stems of one track, up to noise of a level for each of them."""
+    """Returns the true stems of one track plus noise, with one level per stem."""
 
     def __init__(self, tracks, levels, seed):
         super().__init__(*[0.0] * 4, sources=SOURCES, segment=60.0)
@@ -329,7 +329,7 @@ def test_errors_tell_the_sdr_of_every_blend():
 
 def test_fitted_weights_beat_equal_ones_where_one_part_is_noise(monkeypatch):
     tracks = songs()
-    tracks[0].sources[3] = 0  # a silent stem says nothing, and spoils nothing
+    tracks[0].sources[3] = 0  # a silent stem has no influence
     parts = {
         "good": Noisy(tracks, [0.05, 0.05, 0.05, 0.05], 1),
         "mixed": Noisy(tracks, [0.05, 0.5, 0.05, 0.5], 2),

@@ -1,4 +1,4 @@
-"""What chapters read from the book's folder is found wherever they run, also without a checkout."""
+"""Chapters find the files of the book's folder wherever they run, also without a checkout."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_by_chapters() -> list[str]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """The package as pip installs it: a wheel of the tracked files, unpacked far from them."""
+    """The package as pip installs it: a wheel of the tracked files, unpacked in another folder."""
     source, wheels, target = (tmp_path_factory.mktemp(name) for name in ("src", "wheels", "site"))
     for name in file_rules.tracked(ROOT):
         wanted = name.startswith(("common/", "book/")) or name == "pyproject.toml"

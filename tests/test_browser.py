@@ -1,4 +1,4 @@
-"""The built book in a real browser: errors, accessibility, and what the players let one hear.
+"""The built book in a real browser: errors, accessibility, and the sound of the players.
 
 Reads the folder in `BOOK_HTML` (default `_build/html`), so it runs after the book was built.
 """
@@ -71,7 +71,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
     """A file server that does not log."""
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def check(scripts: Path, folder: Path, pages: list[str]) -> tuple[dict, list[str]]:
-    """Open pages of a folder; give back what was counted, and one line per failure."""
+    """Open pages of a folder; return the counts, and one line per failure."""
     with served(folder) as address:
         done = subprocess.run(
             [find_tool("node"), "check.mjs", address, *pages],
@@ -96,7 +96,7 @@ def check(scripts: Path, folder: Path, pages: list[str]) -> tuple[dict, list[str
             timeout=1800,
         )
     *failures, summary = done.stdout.splitlines() or [""]
-    assert summary.startswith("{"), f"the browser check broke off:\n{done.stdout}\n{done.stderr}"
+    assert summary.startswith("{"), f"the browser check was aborted:\n{done.stdout}\n{done.stderr}"
     return json.loads(summary), failures
 
 
@@ -174,7 +174,7 @@ MISTAKES = {
     "another server": ("<h1>", '<img alt="x" src="http://a.example/x.png"><h1>', "another server"),
     "a nameless button": ("<h1>", "<button></button><h1>", "button-name"),
 }
-"""What to replace in a right page, by what, and a piece of what must be said about it."""
+"""The text to replace in a correct page, its replacement, and a part of the expected message."""
 
 
 def noises(n_sources: int) -> torch.Tensor:

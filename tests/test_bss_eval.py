@@ -17,7 +17,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def by_museval(references, estimates, window, hop, filters_len=512) -> BSSEval:
-    """museval wants (s, t, c), float64, and windows in samples."""
+    """museval expects (s, t, c), float64, and windows in samples."""
     ratios = museval_bss_eval(
         references.transpose(1, 2).double().numpy(),
         estimates.transpose(1, 2).double().numpy(),
@@ -89,7 +89,7 @@ def test_twin_channels_explain_what_one_of_them_does():
     references = noise(2, 1, 2 * RATE).expand(2, 2, -1)
     estimates = leaky(references)
     ours = bss_eval(references, estimates, RATE, filter_length=128)
-    # Twin channels break museval's equations; one channel of the pair explains as much.
+    # Equal channels make museval's equations singular; one channel of the pair is equivalent.
     filters = distortion_filters(references, estimates, 128)
     alone = distortion_filters(references[:, :1], estimates[:, :1], 128)
     torch.testing.assert_close(filters[1][:, 0, :, 0], alone[1][:, 0, :, 0], atol=1e-9, rtol=0)
@@ -129,7 +129,7 @@ def test_a_silent_channel_is_no_obstacle():
 
 
 def real_stems(sample_rate: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The excerpt that stempeg carries and what ideal ratio masks make of it, (s, c, t)."""
+    """The excerpt of stempeg and its estimates by ideal ratio masks, (s, c, t)."""
     audio, rate = stempeg.read_stems(stempeg.example_stem_path())
     stems = (
         resample_poly(audio[1:], sample_rate, rate, axis=1) if sample_rate != rate else audio[1:]
@@ -155,7 +155,7 @@ def test_agrees_on_real_music_at_its_own_rate():
     references, estimates = real_stems(44100)
     ours = bss_eval(references, estimates, 44100)
     theirs = by_museval(references, estimates, 44100, 44100)
-    # The excerpt has next to nothing above 16 kHz. That makes the equations so ill-conditioned that
+    # Almost no energy is above 16 kHz in the excerpt, so the equations are so ill-conditioned that
     # museval's own window values move by 0.02 dB with the order in which a library adds numbers up;
     # the number that is reported, the median over windows, agrees.
     medians = [BSSEval(*(x.quantile(0.5, dim=1) for x in ratios)) for ratios in (ours, theirs)]
@@ -168,7 +168,7 @@ def test_perfect_and_scaled_estimates():
     perfect = bss_eval(references, references, RATE, filter_length=64)
     assert all(bool((ratio > 150).all()) for ratio in perfect)
     half = bss_eval(references, 0.5 * references, RATE, filter_length=64)
-    # Half the amplitude: the error is as loud as the estimate. It is all filtering, no artifact.
+    # Half the amplitude: the error is as loud as the estimate. All of it is filtering, no artifact.
     torch.testing.assert_close(half.sdr, torch.full_like(half.sdr, 6.0206), atol=1e-3, rtol=0)
     torch.testing.assert_close(half.isr, half.sdr, atol=1e-6, rtol=0)
     assert bool((half.sir > 150).all()) and bool((half.sar > 150).all())

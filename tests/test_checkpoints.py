@@ -1,4 +1,4 @@
-"""Committed checkpoints are what their model cards say."""
+"""Committed checkpoints agree with their model cards."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_card_matches_recipe_and_generator(name):
     assert about["recipe"]["config"] == made.config.facts()
     assert about["songs"]["n_train"] == made.songs.n_train
     assert about["real_time_factor"] > 1
-    # The scores hold for the songs of today's generator; after a change, make the card again.
+    # The results are valid for the current generator; after a change, make the card again.
     assert about["generator_version"] == GENERATOR_VERSION
 
 
@@ -51,7 +51,7 @@ def test_the_default_model_is_the_best_that_is_fast_enough():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_two_tracks_score_what_the_card_says(name):
-    """Within 0.05 dB, which half precision and another machine's arithmetic fit into."""
+    """Within 0.05 dB, which allows for half precision and the arithmetic of another machine."""
     separator, about = load(name), card(name)
     rows = {row["name"]: row for row in about["results"]["tracks"]}
     for track in embedded_tracks("test", limit=2, songs=SONG_SETS["live"]):

@@ -1,4 +1,4 @@
-"""The frame that every exercise's check stands in: it hints, it praises, it never throws."""
+"""The code that runs every check: it gives hints or praise, and never raises an exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chimera: both heads are the nets that they come from, and the losses add up as they should."""
+"""Chimera: each head equals the net of its own chapter, and the losses are added correctly."""
 
 import json
 from copy import deepcopy

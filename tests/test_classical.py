@@ -1,4 +1,4 @@
-"""The classical methods: what they are for on sounds made to order, and what the libraries say."""
+"""The classical methods on constructed sounds, and in comparison with other libraries."""
 
 from types import SimpleNamespace
 
@@ -53,7 +53,7 @@ def looped(period=20, n_frames=190, n_bins=40, seed=0):
 
 
 def singer(n_frames=190, n_bins=40, seed=1):
-    """Here and there a loud bin, (1, f, n)."""
+    """A few loud bins, (1, f, n)."""
     chance = noise(1, n_bins, n_frames, seed=seed)
     return torch.where(chance > 0.95, chance, torch.zeros(()))
 
@@ -85,7 +85,7 @@ def test_repet_masks_what_repeats_and_agrees_with_nussl():
     reference = object.__new__(PRIMITIVE.Repet)
     reference.repeating_period = repeating_period(beat_spectrum(mixture[0].square()), 5, 60)
     theirs = reference._compute_repeating_mask(mixture[0].numpy())
-    heard = mixture[0] > 1e-3  # in silence nussl takes everything for background
+    heard = mixture[0] > 1e-3  # in silence nussl assigns everything to the background
     np.testing.assert_allclose(mask[0][heard], theirs[heard], atol=1e-4)
 
 
@@ -105,7 +105,7 @@ def test_similar_frames_are_peaks_that_keep_their_distance():
 
 
 def test_repet_sim_needs_no_fixed_period():
-    """One sound, again and again, between rests of many lengths."""
+    """One sound, repeated after rests of different lengths."""
     sound, rest = noise(1, 40, 6, seed=3) ** 2, noise(1, 40, 30, seed=4) ** 2
     gaps = (5, 17, 9, 30, 12, 22, 7, 26)
     background = torch.cat([part for g in gaps for part in (sound, rest[..., :g])], dim=-1)
@@ -159,7 +159,7 @@ def test_a_horizontal_line_is_harmonic_and_a_vertical_one_percussive():
     harmonic, percussive = harmonic_percussive_masks(magnitude, 17)
     assert harmonic[20, 10] > 0.99 and percussive[50, 40] > 0.99
     harmonic, percussive = harmonic_percussive_masks(magnitude, 17, margin=3.0)
-    assert harmonic[20, 40] + percussive[20, 40] < 0.5, "a crossing is neither"
+    assert harmonic[20, 40] + percussive[20, 40] < 0.5, "a crossing belongs to neither part"
 
 
 # --- robust PCA
@@ -288,7 +288,7 @@ def test_committed_dictionaries_hold_templates_of_every_stem():
 
 
 def two_voices(n_samples=20000):
-    """Two signals that are seldom loud, (2, t)."""
+    """Two signals that are rarely loud, (2, t)."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(2, n_samples, generator=generator, dtype=torch.float64) ** 3
 

@@ -37,7 +37,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def separate(weights, tmp_path, capsys):
-    """Run `separate` on files; returns exit code, what was said on stderr, and what lies in out."""
+    """Run `separate` on files; returns exit code, messages on stderr, and the files in out."""
 
     def run(*files, out=tmp_path / "out", more=()):
         arguments = ["separate", *map(str, files), "--model", str(weights), "--out", str(out)]
@@ -106,7 +106,7 @@ def test_two_stems(separate, tmp_path):
 
 
 def missing_from_the_sum(folder, path):
-    """What a folder's stems lack of the file, in dB relative to it."""
+    """The file minus the sum of a folder's stems, in dB relative to the file."""
     audio = soundfile.read(path)[0]
     lacking = audio - sum(soundfile.read(stem)[0] for stem in folder.iterdir())
     return 10 * np.log10(np.square(lacking).sum() / np.square(audio).sum() + 1e-20)

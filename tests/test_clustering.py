@@ -1,4 +1,4 @@
-"""Deep clustering: both losses by their definitions, and who is who through a track."""
+"""Deep clustering: both losses by their definitions, and the order of the stems in a track."""
 
 from functools import partial
 
@@ -31,13 +31,13 @@ SMALL = STFT(64, 16)
 
 
 def pairs(v, y, w):
-    """The definition: every pair of bins, its likeness against the truth, (b, i, i) numbers."""
+    """The definition: the affinity of every pair of bins minus the true one, (b, i, i) numbers."""
     difference = v @ v.mT - y @ y.mT
     return (w[:, :, None] * w[:, None, :] * difference.square()).sum(dim=(1, 2))
 
 
 def projections(v, y, w, epsilon=1e-4):
-    """The definition: how much of V's own space, (b, i, i) projections, lies outside Y's."""
+    """The definition: the part of V's column space outside Y's, as (b, i, i) projections."""
     v, y = (w.sqrt()[..., None] * x for x in (v, y))
     e_v, e_y = (epsilon * torch.eye(x.shape[-1], dtype=x.dtype) for x in (v, y))
     onto_v = v @ torch.linalg.inv(v.mT @ v + e_v) @ v.mT
@@ -49,7 +49,7 @@ DIRECT = {"affinity": pairs, "whitened": projections}
 
 
 def bins(n=30, d=5, s=4, seed=0):
-    """Places on a sphere, owners and weights of two excerpts, some of the bins silent."""
+    """Embeddings on a sphere, sources and weights of two excerpts, some of the bins silent."""
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(2, n, d, generator=generator, dtype=torch.float64)
     owner = torch.randint(s, (2, n), generator=generator)
@@ -124,7 +124,7 @@ def test_what_is_best_and_what_is_worst():
         whitened_kmeans_loss(wide, y, w), torch.ones(2).double(), atol=0.05, rtol=0
     )
     same = torch.ones_like(y) / 2
-    by_pairs = 1 - (w[:, None] @ y).square().sum(dim=(1, 2))  # pairs of different owners
+    by_pairs = 1 - (w[:, None] @ y).square().sum(dim=(1, 2))  # pairs of different sources
     torch.testing.assert_close(affinity_loss(same, y, w), by_pairs)
 
 
@@ -259,13 +259,13 @@ def test_a_long_recording_is_thinned_evenly_and_the_same_in_every_run():
     assert len(silent[0]) == len(silent[1]) == 0
 
 
-# --- a net whose places are known
+# --- a net whose embeddings are known
 
 
 class Bands(nn.Module):
-    """Places by frequency: four bands lie at four corners, turned a little by the excerpt.
+    """Embeddings by frequency: four bands at four corners, rotated a little by the excerpt.
 
-    `drift` moves all places in proportion to how loud the first bin is.
+    `drift` moves all embeddings in proportion to the level of the first bin.
     """
 
     def __init__(self, drift=0.0):
@@ -283,7 +283,7 @@ RATE = 8000
 
 
 def bands(seconds=1.0, n_channels=2):
-    """Four sources in four bands, (s, c, t), and a separator that can tell them apart."""
+    """Four sources in four bands, (s, c, t), and a separator that can distinguish them."""
     t = torch.arange(round(seconds * RATE)) / RATE
     tones = [torch.sin(2 * torch.pi * f * t + i) for i, f in enumerate((500, 1500, 2500, 3500))]
     pan = torch.linspace(0.3, 1.0, 8).reshape(4, 2, 1)[:, :n_channels]
@@ -320,7 +320,7 @@ def test_silence_gives_silence():
 
 
 class Recorder(ClusteringSeparator):
-    """Remembers which places every segment was separated with."""
+    """Records the centroids with which every segment was separated."""
 
     seen = ()
 
@@ -346,8 +346,8 @@ def test_one_clustering_serves_a_whole_recording(monkeypatch):
     stems = separate(heard, mixture, RATE)
     assert len(Recorder.seen) > 4
     assert all(torch.equal(found, Recorder.seen[0]) for found in Recorder.seen)
-    assert heard.found is None, "a separator keeps nothing of a recording"
-    # By themselves the segments would have found other places.
+    assert heard.found is None, "a separator stores no state of a recording"
+    # Separately, the segments would have found other centroids.
     alone = [heard.listen([x[None]]).found for x in mixture.split(2 * RATE, dim=-1)]
     assert max((found - Recorder.seen[0]).abs().max() for found in alone) > 1e-2
     torch.testing.assert_close(stems.sum(dim=0), mixture, atol=1e-5, rtol=0)

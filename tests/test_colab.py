@@ -1,4 +1,4 @@
-"""The edition for Colab: nothing raw is left in it, its code is the chapters', and it runs."""
+"""The edition for Colab: all markup is translated, the code is the chapters' code, and it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders in every MUSDB18 layout, whole and broken, and the excerpts drawn from them."""
+"""Folders in every MUSDB18 layout, complete and damaged, and the excerpts drawn from them."""
 
 import shutil
 import subprocess
@@ -255,7 +255,7 @@ def test_the_mixture_is_the_sum():
 
 
 def song_and_source(sources):
-    """Which tracks the stems of an excerpt came from, and that each kept its place."""
+    """The tracks from which the stems of an excerpt come; the order of the stems is checked."""
     whole = sources[:, 0, 0].floor().long() - 1
     assert (whole % 10).tolist() == [0, 1, 2, 3]
     return set((whole // 10).tolist())

@@ -1,4 +1,4 @@
-"""Music decoded once: shared, renewed when files change, carried to machines that cannot decode."""
+"""Music decoded once: shared, updated when files change, usable on machines without a decoder."""
 
 import json
 import pickle
@@ -36,7 +36,7 @@ def write_song(folder, seed, n_samples=2 * RATE):
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """Seven songs; nothing is small enough to stay in memory, and caches lie in `tmp_path`."""
+    """Seven songs; none is small enough to stay in memory, and the caches are in `tmp_path`."""
     monkeypatch.setenv("COMMON_DATA", str(tmp_path / "home"))
     monkeypatch.setattr(decoded, "IN_MEMORY", 0)
     for k in range(7):
@@ -81,7 +81,7 @@ def test_large_wav_folders_are_read_excerpt_by_excerpt_and_take_no_more_room(roo
     assert all(isinstance(track, TrackOnDisk) for track in found)
     assert not (root.parent / "home").exists()
     whole = load_tracks(root, "train", RATE)
-    for item in range(4):  # bit for bit what music in memory gives
+    for item in range(4):  # bit for bit the same as from memory
         assert torch.equal(Excerpts(found, 0.2)[item][1], Excerpts(whole, 0.2)[item][1])
     other = training_tracks(root, "train", 8000)
     assert all(isinstance(track, DecodedTrack) for track in other)

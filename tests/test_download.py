@@ -1,4 +1,4 @@
-"""Published weights come from a server on this machine: whole, checked, licence first, once."""
+"""Published weights from a local server: complete, verified, after the licence, and only once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from common.support.errors import UsageError
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves a folder and remembers what was asked for."""
+    """Serves a folder and records the requests."""
 
     def __init__(self, folder: Path) -> None:
         class Handler(http.server.SimpleHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The metrics on signals whose answer is known, and the loop over tracks."""
+"""The metrics on signals with known results, and the loop over tracks."""
 
 import json
 import math
@@ -43,7 +43,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def song(name: str = "song", seconds: float = 1.0, seed: int = 0) -> Track:
-    """Four stems of noise, each louder in a band and a part of every second of its own."""
+    """Four stems of noise, each louder in its own band and its own part of every second."""
     stems = noise(4, 2, round(seconds * RATE), seed=seed)
     spectra = torch.fft.rfft(stems)
     for source in range(4):
@@ -70,7 +70,7 @@ class Quarter:
 
 
 class Answer:
-    """An oracle that gives back the named true sources, in the order it was asked for."""
+    """An oracle that returns the named true sources, in the requested order."""
 
     oracle = True
 
@@ -197,7 +197,7 @@ def test_tail_error_hears_only_the_tail():
 
 
 class CutShort:
-    """Knows the sources, but plays only the first half of every second."""
+    """An oracle that returns only the first half of every second."""
 
     sources, oracle = ("bass", "other"), True
 
@@ -217,7 +217,7 @@ def test_evaluate_finds_tails_by_the_notes_where_they_are_known(tmp_path):
     track = Track("plucks", torch.stack([plucks()] * 2), RATE, ("bass", "other"), folder=tmp_path)
     assert [round(on, 3) for on, _ in track.notes["bass"]] == [0, 1, 2, 3]
     by_notes = evaluate_track(CutShort(), track)["tail_error"]
-    assert by_notes["bass"] == pytest.approx(0.0, abs=1e-4)  # the tails are gone, and no more
+    assert by_notes["bass"] == pytest.approx(0.0, abs=1e-4)  # only the tails are missing
     assert by_notes["other"] is None  # one note follows the other: there are no tails
     by_level = evaluate_track(CutShort(), replace(track, folder=None))["tail_error"]
     assert -12 < by_level["bass"] == by_level["other"] < -5
@@ -274,7 +274,7 @@ def test_a_target_means_the_same_whatever_stands_beside_it(bound):
 
 
 def test_sources_that_leave_some_out_are_measured_against_the_rest():
-    """What is heard of the bass counts as interference, not as an artifact."""
+    """Bass in an estimate counts as interference, not as an artifact."""
     track = song()
     alone = {source: measured(MixtureBound((source,)), track)[source] for source in SOURCES}
     for sources in (("drums", "vocals"), ("drums", "vocals", "bass")):

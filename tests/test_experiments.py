@@ -185,7 +185,7 @@ def consistency_rows():
 
 
 def test_stems_that_add_up_cost_no_sdr():
-    """The reason why `separate` shares what is lacking equally: a hundredth of a dB is nothing."""
+    """Why `separate` divides the remainder equally: this costs less than a hundredth of a dB."""
     for row in consistency_rows():
         before = consistency.mean_over_stems(row)
         assert consistency.mean_over_stems(row, "equally") > before - 0.01

@@ -1,4 +1,4 @@
-"""What nets lose on timbres that they never heard: the arithmetic behind the table."""
+"""How much SDR nets lose on new timbres: the arithmetic of the table."""
 
 from __future__ import annotations
 

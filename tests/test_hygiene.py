@@ -1,4 +1,4 @@
-"""The repository and its chapters keep the house's rules."""
+"""The repository and its chapters follow the rules of the project."""
 
 from __future__ import annotations
 

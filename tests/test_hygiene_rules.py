@@ -1,4 +1,4 @@
-"""The house's rules can fail: each is shown what breaks it, and what does not."""
+"""The rules can fail: each is tested with text that breaks it and with text that does not."""
 
 from __future__ import annotations
 

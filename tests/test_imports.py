@@ -1,4 +1,4 @@
-"""Imports point one way, and importing the package costs nothing."""
+"""Imports follow the order of the layers, and importing the package is fast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import quotes
 ROOT = quotes.ROOT
 
 # The folders of common/, from the bottom up: a module may import its own folder and those of lower
-# layers. There is nothing else at the top but the command line, which may import all of them.
+# layers. The only module at the top is the command line, which may import all of them.
 LAYERS = (
     ("support",),
     ("signal",),
@@ -192,7 +192,7 @@ def test_no_import_goes_in_circles() -> None:
     finished: set[tuple[str, ...]] = set()
 
     def visit(name: tuple[str, ...], path: list[tuple[str, ...]]) -> None:
-        assert name not in path, f"a circle: {[*path[path.index(name) :], name]}"
+        assert name not in path, f"circular imports: {[*path[path.index(name) :], name]}"
         if name not in finished:
             for other in graph[name]:
                 if other != name[:1]:  # a module may import from beside it, through its package

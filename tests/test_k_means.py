@@ -1,4 +1,4 @@
-"""k-means against scikit-learn's, and what it does with silence, lonely centroids and a pull."""
+"""k-means compared with scikit-learn's; silence, empty clusters, and the pull of the start."""
 
 import numpy as np
 import pytest
@@ -48,13 +48,13 @@ def test_a_lonely_centroid_and_silence_stay_where_they_are():
 
 
 def test_the_pull_of_the_starting_points():
-    """One step by hand; none of it at 0, and hardly any motion when it is strong."""
+    """One step by hand; with a very strong pull the centroids hardly move."""
     points = torch.tensor([[1.0], [3.0], [10.0]])
     weights, start = torch.tensor([1.0, 2.0, 1.0]), torch.tensor([[0.0], [8.0], [-50.0]])
     moved = k_means(points, weights, start, n_iter=1, pull=0.5)
     torch.testing.assert_close(moved, torch.tensor([[7 / 5], [(10 + 16) / 3], [-50.0]]))
     assert (k_means(points, weights, start, pull=1e6) - start).abs().max() < 1e-4
     assert torch.equal(k_means(points, 0 * weights, start, pull=0.5), start)
-    # It does not matter whether a recording is loud.
+    # The level of a recording does not matter.
     louder = k_means(points, 7 * weights, start, pull=0.5)
     torch.testing.assert_close(louder, k_means(points, weights, start, pull=0.5))

@@ -1,4 +1,4 @@
-"""`make` sets up one environment, keeps it, and loses none that works."""
+"""`make` sets up one environment, keeps it, and never loses a working one."""
 
 from __future__ import annotations
 

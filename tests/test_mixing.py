@@ -1,4 +1,4 @@
-"""Mixtures made by Scaper, and the changes that make new music out of old."""
+"""Mixtures made by Scaper, and augmentation."""
 
 import json
 import math
@@ -151,7 +151,7 @@ def test_silence_stays_silent_and_echoes_stay_soft(tmp_path):
     assert 20 * math.log10(track["drums"].std() / 1e-4) == pytest.approx(0, abs=0.2)
     raised, _ = play(bank, [event | {"snr": 0.0} for event in events_of(annotation)], 2.0)
     gain = 20 * math.log10(raised["drums"].std() / track["drums"].std())
-    assert gain == pytest.approx(REFERENCE + 70, abs=0.1)  # what Scaper does when left to itself
+    assert gain == pytest.approx(REFERENCE + 70, abs=0.1)  # Scaper's default
     event = events_of(annotation)[0] | {"snr": 1.0}
     assert as_in_the_mix(event)["snr"] == pytest.approx(1 - 70 - REFERENCE)
 
@@ -239,7 +239,7 @@ def test_the_phase_vocoder_is_librosas(songs, rate):
     assert mine.shape == theirs.shape
     torch.testing.assert_close(mine.abs(), theirs.abs(), atol=2e-3, rtol=1e-4)
     n_samples = round(stem.shape[-1] / rate)
-    # A phase is a sum over all frames before it, and single precision shows.
+    # A phase is a sum over all earlier frames, so rounding errors add up.
     assert sdr(stft.inverse(theirs, n_samples), change_tempo(stem, rate)) > 35
 
 
@@ -326,7 +326,7 @@ def test_the_table_of_augmentation_is_whole_and_todays():
         ("event_gain", lambda loudness, snr, ref_db=-26: 10 ** ((ref_db + snr - loudness) / 20)),
         ("event_gain", lambda loudness, snr, ref_db=-26: 10 ** ((-26 - max(loudness, -70)) / 20)),
         (
-            "event_gain",  # silence alone, not what is nearly silent
+            "event_gain",  # only silence, not near-silence
             lambda loudness, snr, ref_db=-26: (
                 10 ** ((ref_db + snr - (-70 if loudness == -math.inf else loudness)) / 20)
             ),
@@ -369,7 +369,7 @@ def test_the_table_of_augmentation_is_whole_and_todays():
             lambda one, other: ((one + other).abs() ** 2 - (one - other).abs() ** 2).abs(),
         ),
         (
-            "polarity_change",  # turns the caller's spectrum upside down
+            "polarity_change",  # inverts the caller's spectrum in place
             lambda one, other: ((one + other).abs() - (one + other.neg_()).abs()).abs(),
         ),
         ("polarity_change", lambda one, other: (one + other).abs() - (one - other).abs()),

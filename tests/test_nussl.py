@@ -1,7 +1,7 @@
-"""A walk through every feature of nussl that this book compares itself with.
+"""Tests of every feature of nussl with which this book compares its own methods.
 
-nussl's last release is older than the scipy, NumPy and torch that it meets here. On the day that a
-new version of one of them breaks something, a test of this file says what.
+nussl's last release is older than the versions of scipy, NumPy and torch that are used here. If a
+new version of one of them breaks a feature, a test in this file shows which one.
 """
 
 from __future__ import annotations

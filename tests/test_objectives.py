@@ -1,4 +1,4 @@
-"""Objectives: finite on silence, indifferent to how a batch is divided, fair to quiet stems."""
+"""Objectives: finite on silence, independent of how a batch is divided, fair to quiet stems."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OBJECTIVES = {
         lambda: ActivityUNet(channels=(2, 4), dropout=0.0),
     ),
 }
-"""Name → objective, and what makes a net that answers it."""
+"""Name → objective, and a function that makes a suitable net."""
 
 
 def batch(n_samples: int = 640, n_excerpts: int = 4) -> tuple[Tensor, Tensor]:
@@ -87,7 +87,7 @@ def test_loss_and_gradients_are_finite(name, sound, training):
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_two_half_batches_are_worth_the_whole(name):
-    """So several processes, or gradients added up, learn what one batch would teach."""
+    """So several processes, or accumulated gradients, have the same effect as one batch."""
     objective, make = OBJECTIVES[name]
     torch.manual_seed(0)
     net = make().eval()
@@ -105,7 +105,7 @@ def test_two_half_batches_are_worth_the_whole(name):
 
 
 class Gains(nn.Module):
-    """One mask value per source: what a gradient says about one stem is one number."""
+    """One mask value per source, so the gradient with respect to a stem is one number."""
 
     def __init__(self):
         super().__init__()
@@ -117,7 +117,7 @@ class Gains(nn.Module):
 
 
 def test_a_quiet_excerpt_counts_as_much_as_a_loud_one():
-    """The loss of both is the mean of the two, although one lies 40 dB below the other."""
+    """The loss of both is the mean of the two, although one is 40 dB below the other."""
     objective = PhaseSensitiveObjective(TRANSFORM)
     generator = torch.Generator().manual_seed(0)
     one, other = torch.randn(2, 1, 4, 1, 640, generator=generator)

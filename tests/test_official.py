@@ -1,4 +1,4 @@
-"""Published weights: the right ones load whole, and every other file gets one clear line.
+"""Published weights: correct files load completely, all others cause one clear message.
 
 The files here are written in the published layouts, with random weights.
 """
@@ -102,7 +102,7 @@ def test_rate_is_the_files_where_it_says(tmp_path):
 
 
 class Bomb:
-    """Whoever unpickles this runs a command."""
+    """Unpickling this runs a command."""
 
     def __init__(self, mark: Path):
         self.mark = mark

@@ -1,4 +1,4 @@
-"""Open-Unmix and its Wiener filter: the published implementation's numbers, and what they are for.
+"""Open-Unmix and its Wiener filter: compared with the published implementation, and their effect.
 
 The fixture is made by tests/reference/make_fixtures.py.
 """
@@ -143,7 +143,7 @@ def test_wiener_filter_gives_mixture_phase_without_iterations_and_nothing_for_si
 
 @pytest.mark.parametrize("loudness", [0.3, 1.0, 1e4])
 def test_equal_channels_are_filtered_like_one(loudness):
-    """Many a stereo file is mono: its covariances are singular."""
+    """Many stereo files are mono, so their covariances are singular."""
     generator = torch.Generator().manual_seed(0)
     shape = (3, 1, 40, 200)
     one = loudness * torch.randn(shape, dtype=torch.complex64, generator=generator)
@@ -205,7 +205,7 @@ def test_blocks_are_filtered_by_themselves():
 
 
 def test_places_improve_estimates_that_share_one_magnitude():
-    """Two sources at different places whose magnitudes are known up to a blur."""
+    """Two sources at different positions with approximately known magnitudes."""
     rng = np.random.default_rng(0)
     mono = rng.standard_normal((2, 1, 33, 200)) + 1j * rng.standard_normal((2, 1, 33, 200))
     mono = torch.from_numpy(mono * rng.random((2, 1, 33, 200)) ** 4)

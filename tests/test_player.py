@@ -1,4 +1,4 @@
-"""What a player's HTML holds: sizes, levels, labels, and plain refusals."""
+"""The HTML of a player: sizes, levels, labels, and clear error messages."""
 
 from __future__ import annotations
 

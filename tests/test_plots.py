@@ -1,4 +1,4 @@
-"""The plots draw what they are given, on the axes they are given, and change no settings."""
+"""The plots draw the given data on the given axes, and change no settings."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ SEEN_BY = {
         [-0.011820, 0.042940, 0.968881],
     ],
 }
-"""What an eye makes of linear RGB: Machado, Oliveira and Fernandes 2009, severity 1."""
+"""Linear RGB as seen with colour blindness: Machado, Oliveira and Fernandes 2009, severity 1."""
 
 
 def lightness_and_hue(colour: str, eye: str) -> np.ndarray:
-    """A colour in CIELAB, in which 2 is a difference one just sees."""
+    """A colour in CIELAB, in which a difference of 2 is just visible."""
     rgb = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
     xyz = to_xyz @ np.clip(SEEN_BY[eye] @ np.array(rgb), 0, 1) / [0.9505, 1, 1.089]
@@ -93,7 +93,7 @@ def test_colour_blind_readers_can_tell_sources_apart(eye: str) -> None:
     apart = {(a, b): np.linalg.norm(seen[a] - seen[b]) for a, b in combinations(seen, 2)}
     assert min(apart.values()) > 10, min(apart, key=apart.get)
     sums = [d for pair, d in apart.items() if {"accompaniment", "no_drums"} & set(pair)]
-    assert min(sums) > 20, "a sum stands in one figure with its parts"
+    assert min(sums) > 20, "a sum and its parts appear in one figure"
 
 
 def test_every_source_has_its_own_colour_and_labels_find_it() -> None:

@@ -1,4 +1,4 @@
-"""Several processes train as one: what each draws, who does what, and a run that is killed."""
+"""Training in several processes: data, division of work, and a run that is killed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def reports(folder: Path) -> list[dict]:
 
 
 class FixedNorm(nn.BatchNorm1d):
-    """Batch normalisation that never looks at the batch: its statistics stay as they are."""
+    """Batch normalisation that does not use the batch: its statistics do not change."""
 
     def train(self, mode: bool = True) -> FixedNorm:
         return super().train(False)
@@ -90,7 +90,7 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(tmp_path: Path) 
 
 
 def drop_and_validate(rank: int, folder: Path) -> None:
-    """Report what dropout drew, who validated, and the weights at the end."""
+    """Report the numbers drawn by dropout, the validating process, and the final weights."""
     drawn, validated = [], []
 
     class Watched(nn.Module):
@@ -143,7 +143,7 @@ MODELS = ("chimera", "open-unmix", "d3net")
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six tracks of noise in MUSDB18-HQ layout, of which the last serves validation."""
+    """Six tracks of noise in MUSDB18-HQ layout, with the last one for validation."""
     root = tmp_path_factory.mktemp("music")
     rng = np.random.default_rng(0)
     for index in range(6):

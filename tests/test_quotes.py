@@ -1,4 +1,4 @@
-"""Quoted cells equal the files they quote, and the tool that says so notices when they do not."""
+"""Quoted cells equal the files they quote, and the tool that compares them finds differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes make what they say, and weights survive the way to disk and back."""
+"""Recipes make the models that they describe, and weights are the same after saving and loading."""
 
 from dataclasses import replace
 from functools import partial
@@ -87,7 +87,7 @@ ALL_KEYS = [(name, key) for name, table in RECIPES.items() for key in table]
 
 @pytest.mark.parametrize(("name", "key"), ALL_KEYS)
 def test_a_file_alone_rebuilds_net_and_separator(name, key, tmp_path, monkeypatch):
-    """On the CPU and at full size; the recipes are taken away before the file is read."""
+    """On the CPU and at full size; the recipes are removed before the file is read."""
     made = RECIPES[name][key]
     net = made.net()
     with torch.no_grad():
@@ -140,7 +140,7 @@ def test_what_a_file_may_build_is_in_the_table(tmp_path):
 
 
 def test_checkpoints_that_name_their_recipe_only_still_load(tmp_path):
-    """As they were written before files described their net, and as the committed ones are."""
+    """Files without a description of their net, as older versions and the committed files are."""
     net = recipe("unet", "smoke").net()
     tensors = dict(net.state_dict())
     write_tensors(tmp_path / "x.safetensors", tensors, {"recipe": "unet", "scale": "smoke"})
@@ -175,7 +175,7 @@ def test_names_of_today_are_not_renamed():
 
 
 def test_only_layers_that_are_no_norm_are_written_in_half_precision(tmp_path):
-    """Whatever a layer is called: `bn1` is a norm, and `normal` need not be one."""
+    """The type of a layer decides, not its name: `bn1` may be a norm, and `norm1` no norm."""
     norms = [torch.nn.BatchNorm1d(4), torch.nn.LayerNorm(4), torch.nn.GroupNorm(2, 4)]
     norms += [torch.nn.InstanceNorm1d(4, affine=True), torch.nn.RMSNorm(4)]
     halved = [torch.nn.Linear(4, 4), torch.nn.Conv2d(4, 4, 3), torch.nn.LSTM(4, 4)]
@@ -278,7 +278,7 @@ def test_an_interrupted_run_with_prepared_input_equals_one_that_was_not(tmp_path
     assert all(torch.equal(resumed[name], x) for name, x in whole.items())
     assert len(seen) == 3 and torch.equal(seen[0], seen[1]) and seen[0].ne(1).all()
     moved = whole["nets.bass.input_scale"] - seen[0]
-    assert 0 < moved.abs().max() < 0.1  # from there it goes on learning
+    assert 0 < moved.abs().max() < 0.1  # training continues from there
 
 
 def test_half_precision_costs_nothing_to_hear(tmp_path):

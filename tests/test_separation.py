@@ -1,4 +1,4 @@
-"""Separators take recordings of any length, rate and channel count, and give back the same."""
+"""Separators accept recordings of any length, rate and channel count, and return the same."""
 
 import subprocess
 import weakref
@@ -20,7 +20,7 @@ from common.support.errors import UsageError
 
 
 class Shares(nn.Module):
-    """Gives fixed shares of the mixture: what comes out is known in advance."""
+    """Returns fixed shares of the mixture, so that the output is known in advance."""
 
     def __init__(self, *shares, n_channels=2, sample_rate=22050, segment=0.5):
         super().__init__()
@@ -36,7 +36,7 @@ class Shares(nn.Module):
 
 
 def music(n_channels, n_samples, rate, seed=0):
-    """Noise below 3 kHz, so that every rate in these tests can hold it."""
+    """Noise below 3 kHz, so that every rate in these tests can represent it."""
     rng = np.random.default_rng(seed)
     spectrum = np.fft.rfft(rng.standard_normal((n_channels, n_samples)))
     spectrum[:, np.fft.rfftfreq(n_samples, 1 / rate) > 3000] = 0
@@ -133,7 +133,7 @@ def test_borders_between_segments_are_smooth():
 
 
 def test_the_top_octave_goes_where_the_octave_below_goes():
-    """A hi-hat at 8 kHz pulls what lies above the net's 11 kHz into its own stem."""
+    """A hi-hat dominates at 8 kHz, so the band above the net's 11 kHz goes to its stem."""
 
     class Split(Shares):
         def forward(self, mixture):
@@ -173,7 +173,7 @@ def test_some_of_the_sources_leave_the_rest_its_part_of_the_top():
 
 
 def shares_of_the_top(separator):
-    """Which share of what noise has above 15 kHz each stem gets."""
+    """The share of each stem in the energy of noise above 15 kHz."""
     mixture = 0.1 * torch.randn(2, 44100, generator=torch.Generator().manual_seed(0))
     stems = separate(separator, mixture, 44100)
     signals = torch.cat([mixture[None], stems])
@@ -192,7 +192,7 @@ def test_two_stems_add_up_and_are_named():
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 def test_consistent_stems_add_up_at_any_rate(rate):
-    """Independent masks leave over what lies 20 dB under the mixture; the README promises 100."""
+    """Independent masks leave a remainder 20 dB below the mixture; the README states 100 dB."""
     mixture = music(2, 2 * rate, rate)
     lacking = mixture - separate(Consistent(Shares(0.2, 0.5)), mixture, rate).sum(dim=0)
     level = 10 * torch.log10(lacking.square().sum() / mixture.square().sum())
@@ -203,7 +203,7 @@ def test_consistent_stems_add_up_at_any_rate(rate):
 
 
 def test_sharing_what_is_lacking_makes_no_error_larger():
-    """Adding up is one linear equation, and the true stems fulfil it, too."""
+    """The sum is a linear constraint, which the true stems fulfil as well."""
     generator = torch.Generator().manual_seed(0)
     true = torch.randn(3, 4, 2, 1000, generator=generator)
     estimates = true + 0.3 * torch.randn(true.shape, generator=generator)
@@ -260,7 +260,7 @@ MPS_FULL = "MPS backend out of memory (MPS allocated: 8.90 GB, max allowed: 9.07
 
 
 def test_a_full_mac_means_shorter_segments_too_and_is_emptied_of_what_was_tried(monkeypatch):
-    """MPS says so in a RuntimeError, whose traceback keeps the tensors of the failed try."""
+    """MPS raises a RuntimeError, whose traceback keeps the tensors of the failed attempt."""
     said, tried, alive = [], [], []
     monkeypatch.setattr(any_length, "device_of", lambda separator: torch.device("mps"))
     monkeypatch.setattr(torch.mps, "empty_cache", lambda: alive.append(tensors[-1]()))
@@ -329,7 +329,7 @@ def test_files_and_memory_give_the_same(tmp_path):
 
 
 def test_nothing_half_written_is_left_where_a_stem_cannot_take_its_place(tmp_path):
-    """A folder that comes to be in a stem's place while the file is separated."""
+    """A folder with the name of a stem appears while the file is separated."""
 
     class Late(Shares):
         def forward(self, mixture):
@@ -360,7 +360,7 @@ def test_nothing_is_left_where_the_disk_is_full_at_the_last_byte(tmp_path, monke
 
 
 def test_a_recording_that_is_heard_twice_is_decoded_once_and_whole(tmp_path, monkeypatch):
-    """A separator that listens first, and runs out of memory once, from a compressed file."""
+    """A separator that first reads the whole of a compressed file, and runs out of memory once."""
     heard, decoded = [], []
 
     class Listener(Shares):

@@ -1,4 +1,4 @@
-"""Spatial separation: what each method finds at known positions, and what nussl says."""
+"""Spatial separation: each method at known positions, and in comparison with nussl."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def bursts(seed, n_samples=3 * SAMPLE_RATE):
 
 
 def mixture_of(places, delays=(0.0, 0.0, 0.0)):
-    """Three sounds at known places: (s, 2, t), whose sum is the mixture."""
+    """Three sounds at known positions: (s, 2, t), whose sum is the mixture."""
     return torch.stack(
         [place(bursts(i + 1), p, d) for i, (p, d) in enumerate(zip(places, delays, strict=True))]
     )
@@ -214,7 +214,7 @@ def test_nussls_duet_reads_late_sounds_as_a_sixth_as_late():
 
 
 def nussls_masks(spectrum, peaks):
-    """nussl's masks for places at which nothing is late: (s, f, n)."""
+    """nussl's masks for positions without delay: (s, f, n)."""
     reference = object.__new__(SPATIAL.Duet)
     left, right = spectrum.numpy()
     reference.__dict__.update(
@@ -232,7 +232,7 @@ def test_nussls_duet_agrees_on_two_places_and_lets_three_overlap():
     best = residuals(spectrum, peaks[:2]).argmin(dim=0).numpy()
     for i, mask in enumerate(nussls_masks(spectrum, peaks[:2])):
         assert (mask == (best == i))[heard].mean() > 0.999
-    # A bin that its second place has won from the first and lost to the third stays in both.
+    # A bin that a second peak takes from the first and loses to the third is in two masks of nussl.
     assert (nussls_masks(spectrum, peaks).sum(axis=0) > 1)[heard].any()
 
 

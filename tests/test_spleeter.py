@@ -1,4 +1,4 @@
-"""Spleeter: the published implementation's numbers, in both of its families, and its files.
+"""Spleeter: compared with the published implementation in both families, and its files.
 
 The fixture is made by tests/reference/make_fixtures.py.
 """
@@ -101,7 +101,7 @@ def test_whole_separator_is_the_references(reference, family, average):
 
 @torch.no_grad()
 def test_the_other_family_with_the_same_weights_is_not_the_reference(reference):
-    """The parity above is able to fail."""
+    """The parity test above can fail."""
     nets = official.nets(published(reference, "4stems")).eval()
     wrong = SpleeterNet(channels=(2, 3, 4, 5, 6, 7)).eval()
     wrong.load_state_dict(nets.nets["other"].state_dict())

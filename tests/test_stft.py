@@ -1,4 +1,4 @@
-"""The transform gives back what it took, and agrees with the libraries."""
+"""The inverse transform returns the input, and the transform agrees with other libraries."""
 
 import librosa
 import numpy as np

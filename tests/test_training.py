@@ -1,4 +1,4 @@
-"""The training loop: what it promises about interruption, numbers that go wrong, and processes."""
+"""The training loop: interruptions, losses that are not finite, and several processes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def weights_differ(one: nn.Module, other: nn.Module) -> list[str]:
 
 
 class Interrupted(Excerpts):
-    """Excerpts during which somebody presses Ctrl-C, at the first excerpt of step `step`."""
+    """Excerpts with a Ctrl-C at the first excerpt of step `step`."""
 
     step = 0
 
@@ -192,7 +192,7 @@ def test_a_loss_that_is_no_number_ends_training(bad: float, tmp_path: Path) -> N
 
 
 def test_the_first_bad_step_is_named_though_losses_are_read_later() -> None:
-    """Step 8 is read with step 20; what follows it has become NaN as well."""
+    """The loss of step 8 is read with that of step 20, and all losses after it are NaN as well."""
     objective = MaskObjective(TRANSFORM)
     calls = []
 
@@ -202,7 +202,7 @@ def test_the_first_bad_step_is_named_though_losses_are_read_later() -> None:
 
     with pytest.raises(FloatingPointError, match="became nan at step 8: lower"):
         fit(small_net(), breaks_the_weights, excerpts(), replace(CONFIG, steps=40))
-    assert len(calls) == READ_EVERY, "losses are read every so many steps, and no later"
+    assert len(calls) == READ_EVERY, "losses are read at the next reading step"
 
 
 def sound_loss_of_a_broken_gradient(last: int):
@@ -298,7 +298,7 @@ def test_an_average_changes_what_is_returned_and_not_what_is_learned() -> None:
 
 
 class Scripted:
-    """A validation that says what it was told to say, and remembers the net's weights."""
+    """A validation that returns given losses, and stores the net's weights."""
 
     def __init__(self, losses: list[float]):
         self.losses, self.seen = list(losses), []
@@ -330,7 +330,7 @@ def test_training_ends_with_the_weights_that_validated_best(
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_validation_loss_that_is_no_number_ends_training(bad: float) -> None:
-    """Music with NaN in it gives one at every validation: it is said at the first."""
+    """Music with NaN gives NaN at every validation; the first one reports it."""
     with pytest.raises(FloatingPointError, match="validation loss is .* after step 8"):
         fit(small_net(), MaskObjective(TRANSFORM), excerpts(), CONFIG, Scripted([2, bad, 1]))
 
@@ -367,7 +367,7 @@ def test_a_resumed_run_knows_its_average_and_its_best(stop: int, tmp_path: Path)
     assert weights_differ(net, whole) == []
     last = small_net(seed=8)
     fit(last, objective, excerpts(), config, folder=tmp_path, resume=True)
-    assert weights_differ(last, whole) == [], "the best outlives the end of the run"
+    assert weights_differ(last, whole) == [], "the best weights are kept after the end of the run"
 
 
 def load_history(folder: Path) -> dict:

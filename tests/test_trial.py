@@ -1,4 +1,4 @@
-"""A row of an experiment: from a seed to a trained net, the same net every time."""
+"""A row of an experiment: the same seed gives the same trained net."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ def test_facts_compare_as_they_are_read_back(tmp_path: Path) -> None:
         run_rows(path, {"sizes": (1, 2)}, [{"seed": 0}], measure)
     assert measured == [{"seed": 0}]
     rows = run_rows(path, {"sizes": (1, 2)}, [{"seed": 1}], measure)
-    assert rows == [{"seed": 1, "value": 1}], "a row that nobody asks for is no result any more"
+    assert rows == [{"seed": 1, "value": 1}], "a row that is not requested is removed"
     run_rows(path, {"sizes": (1, 2)}, [{"seed": 0}], measure)
     assert json.loads(path.read_text(encoding="utf-8"))["about"] == {"sizes": [1, 2]}
