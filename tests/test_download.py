@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
+import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,10 +13,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from test_official import published, weights
+from test_spleeter import Reader, tensorflow
+from test_spleeter import published as spleeter_weights
 
 from common.official import download
 from common.official.download import PUBLISHED, load_published
+from common.official.spleeter import nets
 from common.support.errors import UsageError
 
 
@@ -43,7 +50,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         about = replace(
             PUBLISHED["umxhq"],
             address=f"http://127.0.0.1:{running.server_port}",
-            files=tuple(path.name for path in files),
+            files={path.name: path.stem.rsplit("-", 1)[1] for path in files},
         )
         monkeypatch.setitem(download.PUBLISHED, "umxhq", about)
         yield running
@@ -63,7 +70,7 @@ def test_weights_are_fetched_once_and_are_the_published_ones(server, capsys) -> 
 
 
 def test_the_licence_is_printed_before_anything_is_asked_for(server, monkeypatch, capsys) -> None:
-    def told(address: str, file: str, path: Path) -> None:
+    def told(address: str, digits: str, path: Path) -> None:
         raise UsageError(capsys.readouterr().out)
 
     monkeypatch.setattr(download, "_fetch", told)
@@ -75,7 +82,7 @@ def test_the_licence_is_printed_before_anything_is_asked_for(server, monkeypatch
 def test_a_file_with_another_hash_is_refused_and_not_kept(server, tmp_path) -> None:
     first = sorted((tmp_path / "there").iterdir())[0]
     first.write_bytes(first.read_bytes()[:-1] + b"?")
-    with pytest.raises(UsageError, match=f"{first.name} is not what its name says"):
+    with pytest.raises(UsageError, match=f"{first.name} is not the published file"):
         load_published("umxhq")
     assert not [path for path in (tmp_path / "here").rglob("*") if path.is_file()]
 
@@ -90,13 +97,57 @@ def test_what_is_not_there_is_one_line(server, monkeypatch, address) -> None:
 
 
 def test_unknown_weights_are_refused() -> None:
-    with pytest.raises(UsageError, match="there are umxhq"):
+    with pytest.raises(UsageError, match="there are umxhq, spleeter-4stems"):
         load_published("umxxl")
 
 
 def test_every_published_file_promises_its_hash() -> None:
     for about in PUBLISHED.values():
         assert about.address.startswith("https://") and about.licence
-        for file in about.files:
-            digits = Path(file).stem.rsplit("-", 1)[1]
+        for digits in about.files.values():
             assert len(digits) >= 8 and set(digits) <= set("0123456789abcdef")
+
+
+@pytest.fixture
+def archive(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint's archive on the server, registered as `spleeter-4stems`."""
+    (tmp_path / "checkpoint").write_text("model")
+    path = tmp_path / "there" / "4stems.tar.gz"
+    with tarfile.open(path, "w:gz") as packed:
+        packed.add(tmp_path / "checkpoint", "./checkpoint")
+    about = replace(
+        PUBLISHED["spleeter-4stems"],
+        address=f"http://127.0.0.1:{server.server_port}",
+        files={path.name: hashlib.sha256(path.read_bytes()).hexdigest()},
+    )
+    monkeypatch.setitem(download.PUBLISHED, "spleeter-4stems", about)
+    return path
+
+
+def test_a_checkpoint_is_fetched_and_converted_once(server, archive, monkeypatch) -> None:
+    reference = load_file(Path(__file__).parent.parent / "book/reference/spleeter.safetensors")
+    found = spleeter_weights(reference, "4stems")
+
+    def load_checkpoint(folder: str) -> Reader:
+        assert (Path(folder) / "checkpoint").read_text() == "model"
+        return Reader({name: x.numpy() for name, x in found.items()})
+
+    monkeypatch.setitem(sys.modules, "tensorflow", tensorflow(load_checkpoint))
+    separator = load_published("spleeter-4stems")
+    assert separator.sources == ("vocals", "drums", "bass", "other")
+    for (name, ours), theirs in zip(
+        nets(found).state_dict().items(), separator.net.net.state_dict().values(), strict=True
+    ):
+        assert torch.equal(ours, theirs), name
+    load_published("spleeter-4stems")
+    assert server.asked == ["/4stems.tar.gz"]
+
+
+def test_a_missing_package_is_named_before_anything_is_fetched(
+    server, archive, monkeypatch
+) -> None:
+    about = replace(download.PUBLISHED["spleeter-4stems"], needs="no_such_package")
+    monkeypatch.setitem(download.PUBLISHED, "spleeter-4stems", about)
+    with pytest.raises(UsageError, match="takes no_such_package: pip install no_such_package"):
+        load_published("spleeter-4stems")
+    assert server.asked == []

@@ -9,10 +9,12 @@ import sys
 import tomllib
 from pathlib import Path
 
+import chapter_lengths
 import file_rules
 import nbformat
 import notebook_rules
 import pytest
+import word_rules
 import yaml
 from setup_cell import ROOT, needed_extras, repository_url, setup_cell
 
@@ -26,6 +28,7 @@ TEXTS = {
 CODE = {name: ast.parse(text) for name, text in TEXTS.items() if name.endswith(".py")}
 REFERENCES = re.findall(r"^@\w+\{([^,\s]+),", (ROOT / "book/references.bib").read_text(), re.M)
 KEYS = set(REFERENCES)
+WORDS_THEMSELVES = {"tests/word_rules.py", "tests/test_hygiene_rules.py"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -33,6 +36,7 @@ def test_chapter(path: Path) -> None:
     chapter = nbformat.read(path, as_version=4)
     setup = setup_cell(repository_url(), needed_extras(chapter))
     found = [
+        *chapter_lengths.too_long(chapter),
         *notebook_rules.not_stripped(chapter),
         *notebook_rules.not_a_sentence_a_line(chapter),
         *notebook_rules.badly_shaped_cells(chapter),
@@ -44,8 +48,11 @@ def test_chapter(path: Path) -> None:
         wrong = [
             *notebook_rules.bad_images(text, path.parent),
             *notebook_rules.unknown_citations(text, KEYS),
+            *word_rules.american_spellings(text),
         ]
         found += [f"cell {number}: {problem}" for problem in wrong]
+    for number, cell in enumerate(chapter.cells):
+        found += [f"cell {number}: {word}" for word in word_rules.private_words(cell.source)]
     assert found == [], "\n".join([path.name, *found])
 
 
@@ -85,6 +92,21 @@ def test_texts() -> None:
             found += file_rules.forbidden_text(name, text)
             found += file_rules.wrong_addresses(name, text, repository)
         found += file_rules.too_long(name, text)
+    assert found == [], "\n".join(found)
+
+
+def test_words() -> None:
+    found = []
+    for name, text in TEXTS.items():
+        if name.endswith((".json", ".ipynb")) or name in WORDS_THEMSELVES:
+            continue
+        found += [f"{name}: {problem}" for problem in word_rules.private_words(text)]
+        if name.endswith(".md"):
+            found += [f"{name}: {problem}" for problem in word_rules.american_spellings(text)]
+    for path in sorted((ROOT / "book").rglob("*.svg")):
+        text = word_rules.visible_text(path.read_text(encoding="utf-8"))
+        words = [*word_rules.private_words(text), *word_rules.american_spellings(text)]
+        found += [f"{path.name}: {problem}" for problem in words]
     assert found == [], "\n".join(found)
 
 

@@ -6,10 +6,12 @@ import ast
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import chapter_lengths
 import file_rules
 import notebook_rules
 import pytest
 import setup_cell
+import word_rules
 from nbformat import NotebookNode, read, write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -201,6 +203,39 @@ def test_texts() -> None:
     assert list(file_rules.too_long("common/models/a.py", "\n" * 200)) == []
     assert len(list(file_rules.too_long("common/models/a.py", "\n" * 201))) == 1
     assert len(list(file_rules.too_long("common/a.py", "\n" * 301))) == 1
+
+
+def test_lengths() -> None:
+    words = "word " * chapter_lengths.LIMIT.words
+    cells = [new_code_cell("assert x") for _ in range(chapter_lengths.LIMIT.asserts)]
+    aside = new_markdown_cell("## Exercises\n" + words)
+    assert (
+        list(
+            chapter_lengths.too_long(new_notebook(cells=[new_markdown_cell(words), *cells, aside]))
+        )
+        == []
+    )
+    long = new_notebook(
+        cells=[new_markdown_cell(words + "word"), *cells, new_code_cell("assert x")]
+    )
+    assert len(list(chapter_lengths.too_long(long))) == 2
+
+
+def test_words() -> None:
+    plain = "The heapq module; dearth; clever; offset; handwritten; `learn`; one of which"
+    assert list(word_rules.private_words(plain)) == []
+    private = "A heap\nof Knobs: two_heaps, Whoever learnt it, a dear lesson, on its way up"
+    found = list(word_rules.private_words(private))
+    assert len(found) == 8
+    assert "line 2 says 'Knobs' instead of logit, parameter" in found
+    british = "A size of the prize: `color`, $gray$, [x](color.md), colour.\n```\ncenter\n```"
+    assert list(word_rules.american_spellings(british)) == []
+    american = "Normalized\n```\ncode\n```\ncolors behaviors centered modeling analyzed gray"
+    found = list(word_rules.american_spellings(american))
+    assert len(found) == 7
+    assert "line 5 says 'gray' instead of grey" in found
+    svg = "<svg><style>.dear {}</style><text class='dear'>The <tspan>mask</tspan></text></svg>"
+    assert word_rules.visible_text(svg) == "The mask"
 
 
 def test_addresses() -> None:

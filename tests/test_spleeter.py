@@ -8,7 +8,9 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from types import SimpleNamespace
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -219,6 +221,15 @@ class Reader:
         return self.variables[name]
 
 
+def tensorflow(load_checkpoint: Callable[[str], Reader]) -> ModuleType:
+    """As much of TensorFlow as the converter asks for."""
+    module = ModuleType("tensorflow")
+    module.__spec__ = ModuleSpec("tensorflow", None)
+    module.errors = SimpleNamespace(OpError=OSError)
+    module.train = SimpleNamespace(load_checkpoint=load_checkpoint)
+    return module
+
+
 def test_converter_keeps_the_nets_and_leaves_the_optimiser(
     reference, tmp_path, monkeypatch, capsys
 ):
@@ -231,9 +242,7 @@ def test_converter_keeps_the_nets_and_leaves_the_optimiser(
             raise ValueError("no checkpoint")
         return there[folder]
 
-    errors = SimpleNamespace(OpError=OSError)
-    train = SimpleNamespace(load_checkpoint=load_checkpoint)
-    monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(train=train, errors=errors))
+    monkeypatch.setitem(sys.modules, "tensorflow", tensorflow(load_checkpoint))
     out = tmp_path / "2stems.safetensors"
     assert official.main([str(tmp_path / "2stems"), str(out)]) == 0
     assert load_file(out).keys() == weights.keys()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import URLError
 
 from torch.hub import download_url_to_file
 
-from common.official import load_official
+from common.official import load_official, spleeter
 from common.official.weights import check_hash
 from common.separation.separators import Separator
 from common.support.errors import UsageError
@@ -19,24 +22,42 @@ from common.support.files import data_home, write_whole
 class Published:
     """Weights that somebody has published.
 
-    model: a name that `load_official` knows; address: the folder on the network that has the files,
-    whose names end in the beginning of their SHA-256.
+    model: a name that `load_official` knows; address: the folder on the network that has the files;
+    files: name of each → how its SHA-256 begins; convert: writes a file that `load_official` reads
+    (second argument) from the only one that was fetched, where it reads no fetched file itself;
+    needs: the package that converting takes.
     """
 
     model: str
     address: str
-    files: tuple[str, ...]
+    files: dict[str, str]
     licence: str
     trained_on: str
+    convert: Callable[[Path, Path], None] | None = None
+    needs: str = ""
 
 
 PUBLISHED = {
     "umxhq": Published(
         "open-unmix",
         "https://zenodo.org/records/3370489/files",
-        ("bass-8d85a5bd.pth", "drums-9619578f.pth", "other-b52fbbf7.pth", "vocals-b62c91ce.pth"),
-        "MIT",
-        "MUSDB18-HQ",
+        {
+            "bass-8d85a5bd.pth": "8d85a5bd",
+            "drums-9619578f.pth": "9619578f",
+            "other-b52fbbf7.pth": "b52fbbf7",
+            "vocals-b62c91ce.pth": "b62c91ce",
+        },
+        licence="MIT",
+        trained_on="MUSDB18-HQ",
+    ),
+    "spleeter-4stems": Published(
+        "spleeter",
+        "https://github.com/deezer/spleeter/releases/download/v1.4.0",
+        {"4stems.tar.gz": "3adb4a50ad4eb18c7c4d65fcf4cf2367a07d48408a5eb7d03cd20067429dfaa8"},
+        licence="MIT",
+        trained_on="recordings of Deezer's catalogue",
+        convert=spleeter.convert_archive,
+        needs="tensorflow",
     ),
 }
 """What `load_published` can fetch, under the name that its authors gave it."""
@@ -46,27 +67,40 @@ def load_published(name: str) -> Separator:
     """A separator with weights from the network, which are kept in the book's data folder.
 
     The licence is printed before anything is asked for. A file is kept only when it is whole and
-    has the hash that its name promises. Raises UsageError for an unknown name, where the network or
-    the file is not there, and for a file with another hash.
+    has the published hash. Raises UsageError for an unknown name, where the network, the file or a
+    package that reads it is missing, and for a file with another hash.
     """
     if name not in PUBLISHED:
         raise UsageError(f"no weights called {name!r} are known: there are {', '.join(PUBLISHED)}")
     about = PUBLISHED[name]
     print(f"{name}: trained on {about.trained_on}; licence of the weights: {about.licence}")
     folder = data_home() / "published" / name
-    for file in about.files:
+    if about.convert is None:
+        _fetch_all(about, folder)
+        return load_official(about.model, folder)
+    converted = folder / "converted.safetensors"
+    if not converted.exists():
+        if find_spec(about.needs) is None:
+            raise UsageError(f"reading {name} takes {about.needs}: pip install {about.needs}")
+        _fetch_all(about, folder)
+        about.convert(folder / next(iter(about.files)), converted)
+    return load_official(about.model, converted)
+
+
+def _fetch_all(about: Published, folder: Path) -> None:
+    """Download what is not there yet; what is there has to have the published hash as well."""
+    for file, digits in about.files.items():
         if not (folder / file).exists():
-            write_whole(folder / file, lambda part, file=file: _fetch(about.address, file, part))
-        check_hash(folder / file)
-    return load_official(about.model, folder)
+            address = f"{about.address}/{file}"
+            write_whole(folder / file, partial(_fetch, address, digits))
+        check_hash(folder / file, digits)
 
 
-def _fetch(address: str, file: str, path: Path) -> None:
-    """Download a file, with a progress bar, and compare it with the hash in its name."""
-    promised = Path(file).stem.rsplit("-", 1)[1]
+def _fetch(address: str, digits: str, path: Path) -> None:
+    """Download a file, with a progress bar, and compare it with the beginning of its SHA-256."""
     try:
-        download_url_to_file(f"{address}/{file}", str(path), promised)
+        download_url_to_file(address, str(path), digits)
     except URLError as error:
-        raise UsageError(f"{address}/{file} cannot be fetched: {error.reason}") from error
+        raise UsageError(f"{address} cannot be fetched: {error.reason}") from error
     except RuntimeError as error:  # what PyTorch raises for another hash
-        raise UsageError(f"{address}/{file} is not what its name says: {error}") from error
+        raise UsageError(f"{address} is not the published file: {error}") from error

@@ -15,8 +15,10 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
@@ -130,6 +132,23 @@ def read_checkpoint(folder: Path) -> dict[str, Tensor]:
     return {name: torch.from_numpy(reader.get_tensor(name)) for name in wanted}
 
 
+def convert(folder: Path, out: Path) -> None:
+    """Write the nets' weights in a folder with a TensorFlow checkpoint as safetensors.
+
+    Raises UsageError as `read_checkpoint` does, and for weights that `load` would refuse.
+    """
+    weights = read_checkpoint(folder)
+    nets(weights, folder)
+    write_tensors(out, weights, {"from": "deezer/spleeter, MIT licence"})
+
+
+def convert_archive(archive: Path, out: Path) -> None:
+    """The same from a `2stems.tar.gz` or `4stems.tar.gz` as it was downloaded."""
+    with tarfile.open(archive) as packed, TemporaryDirectory() as folder:
+        packed.extractall(folder, filter="data")
+        convert(Path(folder), out)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Convert a checkpoint; returns the exit code."""
     parser = argparse.ArgumentParser("python -m common.official.spleeter", description=__doc__)
@@ -140,9 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.out.suffix != ".safetensors":
             raise UsageError(f"{given.out} should end in .safetensors")
         check_place(given.out)
-        weights = read_checkpoint(given.folder)
-        nets(weights, given.folder)  # refuses what could not be loaded later
-        write_tensors(given.out, weights, {"from": "deezer/spleeter, MIT licence"})
+        convert(given.folder, given.out)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

@@ -34,21 +34,22 @@ DAMAGE = (
 """What `torch.load` raises for files that are cut short or something else altogether."""
 
 
-def check_hash(path: Path) -> None:
-    """Compare a file with the hash in its own name, as in `vocals-b62c91ce.pth`.
+def check_hash(path: Path, digits: str = "") -> None:
+    """Compare a file with the beginning of its SHA-256: `digits`, or those in its own name.
 
-    The eight or more hex digits are the beginning of the file's SHA-256, as PyTorch Hub names
-    files. A name without them passes. Raises UsageError.
+    A name like `vocals-b62c91ce.pth` ends in eight or more hex digits, as PyTorch Hub names files.
+    Without `digits`, a name that has none passes. Raises UsageError.
     """
-    promised = re.search(r"-([0-9a-f]{8,64})$", path.stem)
-    if promised is None:
+    if not digits and (named := re.search(r"-([0-9a-f]{8,64})$", path.stem)):
+        digits = named[1]
+    if not digits:
         return
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(promised[1]):
+    if not found.startswith(digits):
         raise UsageError(
-            f"{path} is not what its name says: its SHA-256 begins with "
-            f"{found[: len(promised[1])]}; download it again"
+            f"{path} is not the published file: its SHA-256 begins with "
+            f"{found[: len(digits)]}, not with {digits}; download it again"
         )
 
 
