@@ -41,11 +41,11 @@ def write_track(
     workshop: str | Path | None = None,
     library: Library | None = None,
 ) -> Path:
-    """Render a song into `folder`: five wav files, notes.mid and song.json; all or nothing.
+    """Render a song into `folder`: five wav files, notes.mid and song.json, or no file at all.
 
     The files are written to a temporary folder below `workshop` (default: beside `folder`), which
-    is then renamed. A folder that already holds the whole track is left as it is. The mixture is
-    the exact sum of the stems, sample by sample. song.json names the sounds from a library.
+    is then renamed. A folder that already holds the complete track is kept. The mixture is the
+    exact sum of the stems, sample by sample. song.json lists the sounds taken from the library.
     """
     folder = Path(folder)
     if is_whole(folder):

@@ -1,7 +1,7 @@
-"""The settings of a mix, drawn from a song's seed: what each part goes through, and how loud it is.
+"""Draw the settings of a mix from a song's seed: the effects and the level of each part.
 
-A `Strip` holds the settings of one part, like a channel strip of a mixing desk. `MixSettings` hold
-what the whole song shares: its rooms, its echo time and the loudness of each stem. `mixdown`
+A `Strip` holds the settings of one part, like a channel strip of a mixing desk. `MixSettings` holds
+what the whole song shares: rooms, echo time and the level of each stem. `mixdown`
 applies both.
 """
 
@@ -17,15 +17,15 @@ from common.songs.writing.score import Part, Song
 RATE = 44100
 
 STEM_LEVELS = {"drums": -19.0, "bass": -20.5, "other": -20.0, "vocals": -20.0}
-"""Typical loudness of MUSDB18's stems while they play: root mean square, dB full scale."""
+"""Typical RMS of MUSDB18's stems while they are active, in dBFS."""
 
 ROLE_LEVELS = {"pad": -4.0, "arpeggio": -3.0, "double": -7.0, "harmony": -8.0, "percussion": -7.0}
-"""How far below the stem's main part these roles sit, in dB."""
+"""Level of these roles relative to the stem's main part, in dB."""
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Settings of one part: levels in dB, frequencies in Hz, times in seconds; None is "off"."""
+    """Settings of one part: levels in dB, frequencies in Hz, times in seconds; None is off."""
 
     level: float = 0.0
     drive: float | None = None
@@ -48,10 +48,11 @@ class Strip:
 
 @dataclass(frozen=True)
 class MixSettings:
-    """What a song's parts share; each dict holds one entry per stem.
+    """Settings that a song's parts share; each dict holds one entry per stem.
 
-    Levels in dB; ratios of the stem compressors; tilts in dB from
-    bass to treble. echo_time in seconds, wet in dB, duck from 0 to 1 with the kick's `beats`.
+    levels in dB; ratios of the stem compressors; tilts from bass to treble in dB; echo_time in
+    seconds; wet: added to the reverb sends, in dB; duck: depth from 0 to 1; beats: onsets of the
+    kick in seconds.
     """
 
     rooms: dict[str, rooms.Room]
@@ -66,11 +67,11 @@ class MixSettings:
 
 @dataclass(frozen=True)
 class Manner:
-    """How a style is usually mixed.
+    """How the mix of a style differs from the default.
 
-    drive: chance that an amplifier or a saturated bus is used, beyond the part's own; wet: dB more
-    or less reverb; hall: seconds by which its large room differs from the usual one; duck: how far
-    the kick pushes the stem `other` down, 0 to 1; drums: dB more or less drums.
+    drive: added to the probability of distortion; wet: added to the reverb sends, in dB; hall:
+    added to the decay time of the large room, in seconds; duck: depth from 0 to 1 by which the
+    kick ducks the stem `other`; drums: added to the level of the drums, in dB.
     """
 
     drive: float = 0.0
@@ -98,7 +99,7 @@ MANNERS = {
     "blues shuffle": Manner(drive=0.2, wet=-1.0),
     "ska punk": Manner(drive=0.3, wet=-3.0, hall=-0.4),
 }
-"""Styles that are not here, soul and latin among them, are mixed the plain way."""
+"""Other styles, such as soul and latin, use the default."""
 
 
 def draw_mix_settings(song: Song, rng: np.random.Generator) -> MixSettings:
@@ -143,7 +144,7 @@ def draw_strip(part: Part, index: int, song: Song, rng: np.random.Generator) -> 
         return Strip(level=level, low_cut=30.0)
     draw = {"drums": _drum_strip, "bass": _bass_strip, "vocals": _vocal_strip}
     manner = MANNERS.get(song.style, Manner())
-    # Neighbouring parts sit on opposite sides.
+    # Consecutive parts are panned to opposite sides.
     side = -1.0 if (index + song.seed) % 2 else 1.0
     strip = draw.get(part.stem, _other_strip)(part, side, manner, rng)
     n_bells = 1 if part.stem == "other" else 2
@@ -153,7 +154,7 @@ def draw_strip(part: Part, index: int, song: Song, rng: np.random.Generator) -> 
 
 
 def _octaves(rng: np.random.Generator, low: float, high: float) -> float:
-    """A frequency in Hz, each octave between low and high equally likely."""
+    """Draw a frequency in Hz between low and high, uniform in octaves."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
@@ -204,7 +205,7 @@ def _vocal_strip(part: Part, side: float, manner: Manner, rng: np.random.Generat
 
 
 def _other_strip(part: Part, side: float, manner: Manner, rng: np.random.Generator) -> Strip:
-    """Guitars get amplifiers, keyboards and synths modulation, orchestras rooms."""
+    """Draw distortion mainly for guitars, modulation mainly for guitars, keyboards and synths."""
     program = part.program or 0
     chance = rng.random(9)
     guitar, synth = 24 <= program < 32, 80 <= program < 104 or program in (38, 39, 50, 51, 62, 63)
@@ -228,7 +229,7 @@ def _other_strip(part: Part, side: float, manner: Manner, rng: np.random.Generat
             0.002 if flanger else 0.014,
         )
     elif chance[3] < 0.4:
-        # Doubling: two copies, slightly late and slightly out of tune, one per side.
+        # Doubling: two slightly delayed and detuned copies, one per channel.
         modulation = (0.0035, float(rng.uniform(0.15, 0.3)), 1.0, float(rng.uniform(0.014, 0.025)))
     quiet = part.role in ("pad", "arpeggio", "lead")
     return Strip(

@@ -1,4 +1,4 @@
-"""What the stem `other` plays: chord rhythms, pads, arpeggios and riffs."""
+"""Parts of the stem `other`: chord rhythms, pads, arpeggios, riffs and fills."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MONTUNO = "x.xx.x.x.x.x.xx."
 def _voicings(
     plan: Plan, low: int, high: int, power: bool = False, shift: float = 0.0
 ) -> dict[Chord, tuple[int, ...]]:
-    """A voicing per chord, each led from the one before; power chords are root, fifth, octave."""
+    """A voicing per chord with smooth voice leading; power chords are root, fifth, octave."""
     voiced: dict[Chord, tuple[int, ...]] = {}
     previous: tuple[int, ...] = ()
     for chord in plan.chords:
@@ -37,11 +37,11 @@ def _voicings(
 def chords(
     plan: Plan, rng: np.random.Generator, rhythm: str, low: int, high: int, kind: str
 ) -> list[Event]:
-    """Comping: voice-led chords in a rhythm; `kind` "power" or "strum" as guitars, "keys" else."""
+    """Comping: voice-led chords in a rhythm; `kind` is "power", "strum" or "keys"."""
     line = CHORDS[rhythm]
     other = line
     if flip(rng, 0.5):
-        # Every other bar the song leaves out, or pushes, one weak stroke.
+        # Every other bar omits one hit off the beat.
         weak = [step for step, mark in enumerate(line) if mark in "xXo" and step % 4]
         if weak:
             step = pick(rng, weak)
@@ -72,7 +72,7 @@ def chords(
 
 
 def _ring(plan: Plan, pitches: tuple[int, ...], velocity: float, spread: float) -> list[Event]:
-    """The final chord, rolled a little and held until the end."""
+    """The final chord, `spread` beats between its notes, held until the end."""
     start = plan.beat(plan.last)
     return [
         Event(start + index * spread, plan.end, pitch, velocity)
@@ -81,7 +81,7 @@ def _ring(plan: Plan, pitches: tuple[int, ...], velocity: float, spread: float) 
 
 
 def pad(plan: Plan, rng: np.random.Generator, low: int, high: int) -> list[Event]:
-    """Held chords; tones that two chords share are tied, in songs that want it smooth."""
+    """Held chords; in half of the songs, tones shared by consecutive chords are tied."""
     smooth = flip(rng, 0.5)
     voiced = _voicings(plan, low, high)
     sounding: dict[int, Event] = {}
@@ -135,7 +135,7 @@ def arpeggio(plan: Plan, rng: np.random.Generator, rhythm: str, low: int, high: 
 
 
 def riff(plan: Plan, rng: np.random.Generator, low: int, high: int) -> list[Event]:
-    """A figure of one or two bars that comes back all song long, bent to fit each chord."""
+    """A figure of one or two bars, repeated through the song and adapted to each chord."""
     steps = plan.style.beats * 4
     bars = weighted(rng, ((1, 1.0), (2, 2.0)))
     lengths = RIFF_LENGTHS if plan.tempo < 120 else RIFF_LENGTHS[1:]
@@ -175,7 +175,7 @@ def riff(plan: Plan, rng: np.random.Generator, low: int, high: int) -> list[Even
 
 
 def _pentatonic(plan: Plan, chord: Chord, low: int, high: int) -> tuple[int, ...]:
-    """The five notes of the key that clash least, with the chord's own."""
+    """The key's pentatonic scale together with the tones of the chord."""
     steps = (0, 3, 5, 7, 10) if 3 in theory.MODES[plan.mode] else (0, 2, 4, 7, 9)
     five = tuple((plan.tonic + step) % 12 for step in steps)
     return theory.ladder(five, chord.pitch_classes[:3], low, high)
@@ -189,7 +189,7 @@ def fills(
     high: int,
     chance: float,
 ) -> list[Event]:
-    """Answers of the lead instrument in the singer's pauses, as (start, end) in beats."""
+    """Fills of the lead instrument in the singer's pauses; `gaps`: (start, end) in beats."""
     events: list[Event] = []
     for begin, end in gaps:
         if end - begin < 1.5 or not flip(rng, chance):
