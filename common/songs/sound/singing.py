@@ -1,4 +1,4 @@
-"""The singer: turns syllables into a sung voice, noise and all."""
+"""The synthetic singer: render syllables with voice, consonant noise and breaths."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def sing(
 ) -> np.ndarray:
     """Sing one melody: float32 mono (t,), exactly round(duration * sample_rate) samples.
 
-    Where two notes overlap, the later one cuts the earlier one off. The peak lies between 0.3 and
-    0.7, by the loudest velocity; where nothing is sung or breathed there is silence. The same
-    arguments and the same state of `rng` give the same samples.
-    Raises ValueError for a negative duration, or a vowel or consonant that no singer knows.
+    Where two notes overlap, the later one cuts the earlier one off. The peak is from 0.3 to 0.7,
+    depending on the loudest velocity; rests without a breath are silent. The same arguments and the
+    same state of `rng` give the same samples.
+    ValueError for a negative duration, or an unknown vowel or consonant.
     """
     heard = heard_within(notes, duration)
     n_samples = round(duration * sample_rate)
     vocoder = Vocoder(voice, sample_rate)
-    # Room at both ends, so that sounds that begin or end outside need no special case.
+    # A margin at both ends, so that sounds that begin or end outside need no special case.
     margin = vocoder.n_fft
     audio = np.zeros(n_samples + 2 * margin, np.float32)
     silent_since = 0.0
@@ -51,7 +51,7 @@ def sing(
 
 
 def finished(audio: np.ndarray, heard: Sequence[Syllable], sample_rate: int) -> np.ndarray:
-    """Sung audio (t,), changed in place: without a click at its end, as loud as its notes ask."""
+    """Fade out sung audio (t,) and set its peak by the loudest velocity, in place."""
     fade = min(len(audio), round(0.004 * sample_rate))
     audio[len(audio) - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
     peak = np.abs(audio).max(initial=0.0)
@@ -71,7 +71,7 @@ def add_noise(
 ) -> None:
     """Add shaped noise to audio (t,) from `start` seconds on.
 
-    envelope: times in seconds from start, and RMS levels at these times; ends are 0.
+    envelope: times in seconds from `start`, and the RMS levels at these times; 0 at both ends.
     """
     n_samples = int(envelope[0][-1] * sample_rate)
     first = round(start * sample_rate)
@@ -121,7 +121,7 @@ def inhale(
     sample_rate: int,
     rng: np.random.Generator,
 ) -> None:
-    """Add the breath drawn before a phrase that starts at `onset`, if the pause allows one."""
+    """Add an inhalation before a phrase that starts at `onset`, if the pause is long enough."""
     pause = onset - silent_since
     length = min(rng.uniform(0.25, 0.55), 0.6 * pause)
     level = INHALE.level * voice.inhale * rng.uniform(0.5, 1.3)

@@ -172,7 +172,7 @@ def _sing(
 
 
 def to_midi(song: Song) -> pretty_midi.PrettyMIDI:
-    """Convert to MIDI, one instrument per part; voices become choirs and their pitches are rounded."""
+    """Convert to MIDI, one instrument per part; voices become choirs with rounded pitches."""
     midi = pretty_midi.PrettyMIDI(initial_tempo=song.tempo)
     for part in song.parts:
         drums = part.stem == "drums"
