@@ -281,7 +281,7 @@ def test_interruption_leaves_no_broken_track_and_a_rerun_finishes(root, tmp_path
     assert not list(target.glob(track.UNFINISHED + "*"))
     finished = tracks(target)
     assert 0 < len(finished) < 8
-    assert all(track.is_whole(folder) for folder in finished)
+    assert all(track.is_complete(folder) for folder in finished)
     write_set(target, **{**SMALL, "n_train": 7}, processes=2)
     assert len(tracks(target)) == 8
     assert set_hash(target) == set_hash(root)

@@ -136,7 +136,7 @@ def test_voices_are_left_out_where_nothing_can_make_them_sing(root, monkeypatch)
 def test_kits_that_are_left_out_and_other_dialects_are_not_listed(root, monkeypatch):
     (root / "usr/share/ktuberling/sounds/sr").mkdir(parents=True)
     (root / "usr/share/ktuberling/sounds/sr@latin").mkdir()
-    monkeypatch.setitem(drumkits.LEFT_OUT, "Tiny", "noises")
+    monkeypatch.setitem(drumkits.EXCLUDED, "Tiny", "noises")
     assert installed(["kits", "voices"]).names == ("klettres/de", "ktuberling/sr")
 
 
@@ -197,7 +197,7 @@ def test_missing_drums_fall_back_on_the_nearest(kit):
     assert drumkits.nearest(drums, 40)[0] == 38
     assert drumkits.nearest(drums, 49)[0] == 46
     assert drumkits.nearest(drums, 41) == (43, pytest.approx(12 * np.log2(0.62 / 0.74)))
-    assert drumkits.nearest(drums, 50) == (43, drumkits.FARTHEST)
+    assert drumkits.nearest(drums, 50) == (43, drumkits.MAX_TUNING)
     assert all(drumkits.nearest(drums, note)[0] in drums for note in range(27, 88))
 
 

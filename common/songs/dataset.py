@@ -26,7 +26,7 @@ from tqdm import tqdm
 from common import __version__
 from common.songs.sound.library import installed
 from common.songs.sound.sampler import check_soundfont
-from common.songs.track import UNFINISHED, is_whole, write_track
+from common.songs.track import UNFINISHED, is_complete, write_track
 from common.songs.writing.compose import compose
 from common.songs.writing.score import Variety
 from common.support.errors import UsageError
@@ -93,7 +93,7 @@ def write_set(
     library = installed(sounds) if sounds else None
     given = {"held_out": held_out, "sounds": list(library.names) if library else []}
     made_from |= {key: fact for key, fact in given.items() if fact != OPTIONAL[key]}
-    _claim(root, made_from)
+    _check_root(root, made_from)
     wanted = counts, seconds, seed, variety, held_out
     if _card_covers(root, counts) and not missing_tracks(root, *wanted):
         return root  # without waiting for a process that may be rendering the rest
@@ -130,7 +130,7 @@ def missing_tracks(
         arguments = (song_seed(seed, split, index), split, seconds, variety, held_out)
         # A title contains its song's seed, so no two songs share a folder.
         folder = root / split / compose(*arguments).title
-        if not is_whole(folder):
+        if not is_complete(folder):
             if folder.exists():
                 raise UsageError(f"{folder} lacks files of a track; remove it and run again")
             jobs.append((folder, arguments))
@@ -144,7 +144,7 @@ def _work(jobs: list[tuple], processes: int) -> Iterator[None]:
             yield
         return
     # Spawned, not forked: the caller may have threads (torch), and a fork of those can hang.
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_let_parent_decide)
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_ignore_interrupt)
     with pool:
         futures = [pool.submit(_render_job, job) for job in jobs]
         try:
@@ -155,7 +155,7 @@ def _work(jobs: list[tuple], processes: int) -> Iterator[None]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _let_parent_decide() -> None:
+def _ignore_interrupt() -> None:
     """Ignore Ctrl-C in a worker, so that it finishes its song; the parent process stops the set."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -163,7 +163,7 @@ def _let_parent_decide() -> None:
 def _render_job(job: tuple) -> None:
     folder, arguments, sample_rate, soundfont, root, library = job
     song = compose(*arguments)
-    write_track(folder, song, sample_rate, soundfont, workshop=root, library=library)
+    write_track(folder, song, sample_rate, soundfont, scratch=root, library=library)
 
 
 def _check(
@@ -187,7 +187,7 @@ def _check(
         raise UsageError(f"at least one process is needed, not {processes}")
 
 
-def _claim(root: Path, made_from: dict) -> None:
+def _check_root(root: Path, made_from: dict) -> None:
     """Check that `root` is new, empty, or holds part of the same set; create it if it is new."""
     for folder in (root, *root.parents):
         if folder.exists() and not folder.is_dir():

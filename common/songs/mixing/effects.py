@@ -128,10 +128,10 @@ def _block_peaks(audio: np.ndarray) -> np.ndarray:
 
 
 def _apply_gain(audio: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    return audio * _lines(gain, audio.shape[1])
+    return audio * _interpolate(gain, audio.shape[1])
 
 
-def _lines(values: np.ndarray, n_samples: int) -> np.ndarray:
+def _interpolate(values: np.ndarray, n_samples: int) -> np.ndarray:
     """Interpolate linearly between values given every STEP samples: → (n_samples,) float32."""
     values = np.concatenate([values, values[-1:]]).astype(np.float32)
     ramp = np.arange(STEP, dtype=np.float32) / STEP
@@ -148,7 +148,7 @@ def modulated_copy(
     """
     t = np.arange(-(-len(mono) // STEP) + 1) * (STEP / sample_rate)
     swing = delay + depth * np.sin(2 * np.pi * speed * t + phase)
-    late = _lines(sample_rate * swing, len(mono))
+    late = _interpolate(sample_rate * swing, len(mono))
     whole = late.astype(np.int32)
     index = np.arange(len(mono), dtype=np.int32) - whole
     np.maximum(index, 1, out=index)

@@ -17,7 +17,7 @@ import numpy as np
 
 from common.songs.sound.drumsynth import METALS, SKINS, TOMS
 
-LEFT_OUT = {
+EXCLUDED = {
     "Audiophob": "effects for dubstep: its cowbell is a bass note, its crash lasts 0.4 s",
     "rumpf_kit_z01_h2": "slices of beats: its hats, crash and toms do not sound like these",
 }
@@ -89,7 +89,7 @@ AVLDRUMS_LAYERS = 5
 
 # (Notes that sound alike, substitutes for kits that have none of these). Without substitutes, such
 # a kit cannot play the group.
-LIKE: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
+SIMILAR: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((35, 36), ()),
     ((38, 40), ()),
     ((42, 44, 46), ()),
@@ -105,7 +105,7 @@ LIKE: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((54, 70, 69, 82), ()),
 )
 TUNES = {note: 12 * np.log2(ratio) for notes in (TOMS, SKINS) for note, ratio in notes.items()}
-FARTHEST = 5.0
+MAX_TUNING = 5.0
 """Maximum tuning, in semitones, of a drum that replaces a similar one."""
 
 
@@ -138,7 +138,7 @@ def note_named(name: str) -> int | None:
 def plays(kit: Kit, notes: Iterable[int]) -> bool:
     """Whether a kit can play these notes; other drums may replace cymbals, toms, claps and rims."""
     for note in notes:
-        group, instead = _like(note)
+        group, instead = _similar(note)
         if note not in kit and not instead and not any(other in kit for other in group):
             return False
     return True
@@ -146,17 +146,17 @@ def plays(kit: Kit, notes: Iterable[int]) -> bool:
 
 def nearest(kit: Kit, note: int) -> tuple[int, float]:
     """The most similar note that the kit has, and the tuning of its drum in semitones."""
-    group, instead = _like(note)
+    group, instead = _similar(note)
     tune = TUNES.get(note, 0.0)
     near = sorted(group, key=lambda other: abs(TUNES.get(other, tune) - tune))
     ways = (note, *near, *instead, *sorted(kit))
     found = next(other for other in ways if other in kit)
     shift = tune - TUNES.get(found, tune) if found in group else 0.0
-    return found, float(np.clip(shift, -FARTHEST, FARTHEST))
+    return found, float(np.clip(shift, -MAX_TUNING, MAX_TUNING))
 
 
-def _like(note: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return next((like for like in LIKE if note in like[0]), LIKE[-1])
+def _similar(note: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return next((pair for pair in SIMILAR if note in pair[0]), SIMILAR[-1])
 
 
 def _avl_drum(path: Path, key: int) -> Drum:

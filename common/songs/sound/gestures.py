@@ -36,14 +36,14 @@ def smooth(track: np.ndarray, frames: float) -> np.ndarray:
     return convolve1d(track, kernel / kernel.sum(), axis=0, mode="nearest")
 
 
-def wander(n_frames: int, frames: float, rng: np.random.Generator) -> np.ndarray:
+def smooth_noise(n_frames: int, frames: float, rng: np.random.Generator) -> np.ndarray:
     """Noise (n,) of standard deviation 1, smoothed over about `frames` frames."""
     kernel = np.hanning(2 * round(frames) + 3)
     kernel /= np.sqrt(np.square(kernel).sum())
     return convolve1d(rng.standard_normal(n_frames), kernel, mode="wrap")
 
 
-def ease(times: np.ndarray, start: float, duration: float) -> np.ndarray:
+def smooth_step(times: np.ndarray, start: float, duration: float) -> np.ndarray:
     """A smooth step from 0 before `start` to 1 after `start + duration`."""
     x = np.clip((times - start) / max(duration, 1e-4), 0.0, 1.0)
     return x * x * (3.0 - 2.0 * x)
@@ -62,23 +62,25 @@ def sing_pitch(
         step = note.pitch - phrase[i - 1].note.pitch if i else 0.0
         if i and note.glide:
             duration = min(voice.glide * (1.0 + abs(step) / 12.0), 0.4 * length)
-            pitch += step * ease(times, note.start - 0.3 * duration, duration)
+            pitch += step * smooth_step(times, note.start - 0.3 * duration, duration)
         elif i:
             duration = min(voice.transition * (1.0 + abs(step) / 24.0), 0.4 * length)
-            pitch += step * ease(times, note.start - 0.7 * duration, duration)
+            pitch += step * smooth_step(times, note.start - 0.7 * duration, duration)
         elif note.glide or rng.random() < voice.scoop:
             below = 2.0 if note.glide else rng.uniform(0.5, 1.8)
             duration = min(voice.glide * 0.8, 0.4 * length)
-            pitch -= below * (1.0 - ease(times, sung.voice - 0.02, duration))
+            pitch -= below * (1.0 - smooth_step(times, sung.voice - 0.02, duration))
         delay = min(voice.vibrato_delay, 0.5 * length)
-        grown = ease(times, note.start + delay, 0.35) * (1.0 - ease(times, sung.end - 0.08, 0.1))
+        grown = smooth_step(times, note.start + delay, 0.35)
+        grown *= 1.0 - smooth_step(times, sung.end - 0.08, 0.1)
         depth += grown * min(1.0, max(length - 0.3, 0.0) / 0.5) * rng.uniform(0.7, 1.2)
     # The pitch falls as the airflow stops.
-    pitch -= 0.5 * ease(times, phrase[-1].end - 0.02, 0.12)
-    cycles = np.cumsum(voice.vibrato_rate * (1.0 + 0.05 * wander(len(times), 0.4 * rate, rng)))
+    pitch -= 0.5 * smooth_step(times, phrase[-1].end - 0.02, 0.12)
+    uneven = smooth_noise(len(times), 0.4 * rate, rng)
+    cycles = np.cumsum(voice.vibrato_rate * (1.0 + 0.05 * uneven))
     vibrato = np.sin(2.0 * np.pi * (cycles / rate + rng.random()))
-    slow = np.clip(wander(len(times), 0.3 * rate, rng), -2.0, 2.0)
-    quick = np.clip(wander(len(times), 0.03 * rate, rng), -2.0, 2.0)
+    slow = np.clip(smooth_noise(len(times), 0.3 * rate, rng), -2.0, 2.0)
+    quick = np.clip(smooth_noise(len(times), 0.03 * rate, rng), -2.0, 2.0)
     pitch += voice.vibrato_depth * depth * vibrato + voice.drift * (slow + 0.3 * quick)
     return pitch
 
@@ -115,7 +117,7 @@ def loudness(
     return smooth(level, 0.1 * rate) + smooth(accents, 0.05 * rate)
 
 
-def mouth(
+def formant_tracks(
     phrase: list[Sung], voice: Voice, times: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Formants (n, 5), their bandwidths (n, 5) and the nasal zero (n,), all in Hz."""
@@ -138,7 +140,7 @@ def mouth(
         if length > 0.25 and sung.note.vowel in GLIDES:
             name, part = GLIDES[sung.note.vowel]
             # Singers hold the first vowel of a diphthong and move to the second only at the end.
-            drift = ease(times, sung.end - min(0.35 * length, 0.3), 0.25)
+            drift = smooth_step(times, sung.end - min(0.35 * length, 0.3), 0.25)
             movement = part * voice.diphthong * (vowel(name) - target)
             late = times >= sung.end - 0.5 * length
             formants[late, :3] += drift[late, None] * movement
@@ -156,7 +158,7 @@ def mouth(
     return formants, BANDWIDTHS * voice.scale**0.5 * damping[:, None], zeros
 
 
-def tune(formants: np.ndarray, f0: np.ndarray, voice: Voice) -> np.ndarray:
+def tune_formants(formants: np.ndarray, f0: np.ndarray, voice: Voice) -> np.ndarray:
     """Tune formants (n, 5) to the pitch f0 (n,), both in Hz, as trained singers do.
 
     On high notes the mouth opens until F1 is no lower than f0 (Sundberg 1975, Acustica 32); F3 to
@@ -171,21 +173,23 @@ def tune(formants: np.ndarray, f0: np.ndarray, voice: Voice) -> np.ndarray:
     return tuned
 
 
-def move(phrase: list[Sung], voice: Voice, times: np.ndarray, rng: np.random.Generator) -> Motion:
+def control_signals(
+    phrase: list[Sung], voice: Voice, times: np.ndarray, rng: np.random.Generator
+) -> Motion:
     """The control signals of one phrase at evenly spaced times (n,) in seconds."""
     rate = 1.0 / (times[1] - times[0])
     pitch = sing_pitch(phrase, voice, times, rng)
     f0 = 440.0 * 2.0 ** ((pitch - 69.0) / 12.0)
-    formants, bandwidths, zeros = mouth(phrase, voice, times)
-    formants = tune(formants, f0, voice)
+    formants, bandwidths, zeros = formant_tracks(phrase, voice, times)
+    formants = tune_formants(formants, f0, voice)
 
     first, last = phrase[0], phrase[-1]
     gate = smooth(voicing(phrase, times), 0.03 * rate)
     gate *= 1.0 - np.exp(-np.maximum(times - first.onset + 0.01, 0.0) / voice.attack)
     release = min(voice.release, 0.3 * (last.end - last.voice) + 0.02)
-    gate *= 1.0 - ease(times, last.end - release, release + 0.015)
+    gate *= 1.0 - smooth_step(times, last.end - release, release + 0.015)
     decibels = loudness(phrase, voice, times, rng)
-    decibels += 0.4 * voice.tremolo * wander(len(times), 0.1 * rate, rng)
+    decibels += 0.4 * voice.tremolo * smooth_noise(len(times), 0.1 * rate, rng)
     # Loud and high notes are pressed (low rd); the folds are apart at onsets and ends (high rd).
     effort = decibels / voice.dynamics + 0.015 * np.clip(pitch - voice.centre, -12.0, 12.0)
     rd = voice.rd * 2.0 ** (-1.5 * effort - 0.25) + 0.9 * (1.0 - gate)

@@ -106,7 +106,7 @@ REGISTERS: dict[str, tuple[int, int]] = {
 VOICE_RANGES = ((43, 64), (55, 76), (62, 81))
 """MIDI ranges of the male, the female and the child voice: voice number modulo 3."""
 
-FEW = {"bass": 33, "guitar": 27, "keys": 0, "kit": 0}
+BASIC = {"bass": 33, "guitar": 27, "keys": 0, "kit": 0}
 
 
 def programs(
@@ -124,9 +124,9 @@ def programs(
     if not timbres:
         for word in ("bass", "guitar", "kit"):
             if word in family:
-                return (FEW[word],)
+                return (BASIC[word],)
         if family not in ("voice", "drum synth"):
-            return (FEW["keys"],)
+            return (BASIC["keys"],)
     if split == "valid":
         return HELD_OUT[STAND_INS.get(family, family)]
     training, test = FAMILIES[family]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.songs.sound.drumkits import LEFT_OUT
+from common.songs.sound.drumkits import EXCLUDED
 from common.support.pyworld_compat import has_world
 
 KINDS = ("soundfonts", "kits", "voices")
@@ -70,7 +70,7 @@ def installed(kinds: Iterable[str] = KINDS) -> Library:
     for kind in _checked(kinds):
         paths = [path for package in PACKAGES[kind] for path in _files(kind, package)]
         found[kind] = tuple(_sound(kind, path) for path in paths)
-    found["kits"] = tuple(kit for kit in found.get("kits", ()) if kit.name not in LEFT_OUT)
+    found["kits"] = tuple(kit for kit in found.get("kits", ()) if kit.name not in EXCLUDED)
     # A folder LANGUAGE@DIALECT holds the same speaker and words as LANGUAGE.
     voices = found.get("voices", ()) if has_world() else ()
     found["voices"] = tuple(voice for voice in voices if "@" not in voice.name)

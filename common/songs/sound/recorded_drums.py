@@ -32,7 +32,7 @@ TAKES = 3
 KIT_TUNE, DRUM_TUNE, TAKE_TUNE = 1.0, 0.3, 0.12
 """Maximum detuning, in semitones, of a song's kit, of each of its drums and of each take."""
 
-LOUDER = 1.0
+LEVEL_CHANGE = 1.0
 """Maximum random change of a hit's level, in dB."""
 
 
@@ -84,7 +84,7 @@ class _Drum:
         if (sample, take) not in self.takes:
             tune = self.tune + sample.tune + TAKE_TUNE * (take - 1) * rng.uniform(0.5, 1)
             self.takes[sample, take] = self._take(sample, tune)
-        gain = velocity * 10 ** (rng.uniform(-LOUDER, LOUDER) / 20)
+        gain = velocity * 10 ** (rng.uniform(-LEVEL_CHANGE, LEVEL_CHANGE) / 20)
         return self.takes[sample, take] * np.float32(gain)
 
     def _take(self, sample: Sample, tune: float) -> np.ndarray:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.songs.sound.formants import FORMANTS
-from common.songs.sound.gestures import wander
+from common.songs.sound.gestures import smooth_noise
 from common.songs.sound.recordings import APERIODIC, BANDS, FRAME, N_FFT, POINTS, RATE, Recorded
 from common.songs.sound.syllables import PAUSE, Sung
 from common.songs.sound.voices import Voice
 from common.songs.writing.score import VOWELS, Syllable
 
-HISSES = frozenset({"h", "s", "sh", "f", "t", "k", "p"})
+VOICELESS = frozenset({"h", "s", "sh", "f", "t", "k", "p"})
 """Voiceless consonants."""
 
 JOIN = 4
@@ -50,7 +50,7 @@ def choose(note: Syllable, syllables: tuple[Recorded, ...], rng: np.random.Gener
     wanted = table[VOWELS.index(note.vowel)] - table.mean(0)
     away = np.linalg.norm(spoken - np.median(spoken, 0) - wanted, axis=1)
     hisses = np.array([syllable.hiss for syllable in syllables])
-    away += 0.25 * (hisses != (note.consonant in HISSES))
+    away += 0.25 * (hisses != (note.consonant in VOICELESS))
     nearest = np.flatnonzero(away < away.min() + 0.15)
     return syllables[int(nearest[rng.integers(len(nearest))])]
 
@@ -96,7 +96,7 @@ def positions(
         half = 0.5 * natural
         free = np.clip(np.minimum(k, n_vowel - 1 - k) / half - 1.0, 0.0, 1.0)
         vowel = np.where(k < half, first + k, np.maximum(last - (n_vowel - 1 - k), first + half))
-        vowel = np.clip(vowel + 0.3 * natural * free * wander(n_vowel, 45, rng), first, last)
+        vowel = np.clip(vowel + 0.3 * natural * free * smooth_noise(n_vowel, 45, rng), first, last)
     before = np.arange(first - n_onset - JOIN, first)
     after = np.arange(last + 1, last + 1 + n_coda + JOIN)
     return np.clip(np.concatenate([before, vowel, after]), 0, len(syllable.level) - 1)

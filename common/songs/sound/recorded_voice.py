@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import soxr
 
-from common.songs.sound.gestures import ease, loudness, sing_pitch
+from common.songs.sound.gestures import loudness, sing_pitch, smooth_step
 from common.songs.sound.recorded_phrase import Track, join, plan
 from common.songs.sound.recordings import APERIODIC, BANDS, FRAME, N_FFT, POINTS, RATE
-from common.songs.sound.singing import finished
+from common.songs.sound.singing import fade_and_scale
 from common.songs.sound.speakers import Speaker, draw_speaker, load, speakers
-from common.songs.sound.syllables import Sung, heard_within, phrases
+from common.songs.sound.syllables import Sung, audible_notes, phrases
 from common.songs.sound.voices import Voice, voice
 from common.songs.writing.score import Syllable
 from common.support.pyworld_compat import world
@@ -40,7 +40,7 @@ def sing_recorded(
     same arguments and the same state of `rng` give the same samples. ValueError for a negative
     duration, or an unknown vowel or consonant; UsageError if WORLD is not installed.
     """
-    heard = heard_within(notes, n_seconds)
+    heard = audible_notes(notes, n_seconds)
     # Style of singing (vibrato, scoops, accents), from numbers that no synthetic voice has.
     style = voice(64 + int(rng.integers(2**20)))
     syllables = load(speaker.path)
@@ -61,7 +61,7 @@ def sing_recorded(
     if rate != RATE:
         audio = soxr.resample(audio, RATE, rate)
     audio = np.pad(audio, (0, max(n_samples - len(audio), 0)))[:n_samples].astype(np.float32)
-    return finished(audio, heard, rate)
+    return fade_and_scale(audio, heard, rate)
 
 
 def fit_range(speaker: Speaker, notes: Sequence[Syllable]) -> float:
@@ -106,7 +106,7 @@ def synthesise(
     f0[track.voiced <= 0.5] = 0.0
     decibels = loudness(sung, style, times, rng) + style.shimmer * uneven[1]
     release = min(style.release, 0.3 * (sung[-1].end - sung[-1].voice) + 0.02)
-    decibels -= 30.0 * ease(times, sung[-1].end - release, release + 0.015)
+    decibels -= 30.0 * smooth_step(times, sung[-1].end - release, release + 0.015)
     # A softer voice has less treble.
     octaves = np.clip(np.log2(np.maximum(POINTS, 100.0) / 800.0), 0.0, 2.5)
     shape = track.shape + decibels[:, None] * (1.0 + 0.15 * octaves)

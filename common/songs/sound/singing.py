@@ -8,8 +8,8 @@ import numpy as np
 from scipy import fft
 
 from common.songs.sound.formants import INHALE, ROUNDED, Noise
-from common.songs.sound.gestures import move
-from common.songs.sound.syllables import PAUSE, Sung, heard_within, phrases
+from common.songs.sound.gestures import control_signals
+from common.songs.sound.syllables import PAUSE, Sung, audible_notes, phrases
 from common.songs.sound.vocoder import Vocoder
 from common.songs.sound.voices import Voice
 from common.songs.writing.score import Syllable
@@ -29,7 +29,7 @@ def sing(
     same state of `rng` give the same samples.
     ValueError for a negative duration, or an unknown vowel or consonant.
     """
-    heard = heard_within(notes, duration)
+    heard = audible_notes(notes, duration)
     n_samples = round(duration * sample_rate)
     vocoder = Vocoder(voice, sample_rate)
     # A margin at both ends, so that sounds that begin or end outside need no special case.
@@ -41,16 +41,16 @@ def sing(
         last = min(round((phrase[-1].end + 0.12) * sample_rate), n_samples + margin // 4)
         n_frames = max((last - first) // vocoder.hop_length, 4)
         times = (first + vocoder.hop_length * np.arange(n_frames)) / sample_rate
-        motion = move(phrase, voice, times, rng)
+        motion = control_signals(phrase, voice, times, rng)
         vocoder.add(audio, margin + first, motion, rng)
         for sung in phrase:
-            hiss(audio[margin:], sung, voice, sample_rate, rng)
-        inhale(audio[margin:], silent_since, phrase[0].onset, voice, sample_rate, rng)
+            add_consonant_noise(audio[margin:], sung, voice, sample_rate, rng)
+        add_inhalation(audio[margin:], silent_since, phrase[0].onset, voice, sample_rate, rng)
         silent_since = phrase[-1].end
-    return finished(audio[margin : margin + n_samples], heard, sample_rate)
+    return fade_and_scale(audio[margin : margin + n_samples], heard, sample_rate)
 
 
-def finished(audio: np.ndarray, heard: Sequence[Syllable], sample_rate: int) -> np.ndarray:
+def fade_and_scale(audio: np.ndarray, heard: Sequence[Syllable], sample_rate: int) -> np.ndarray:
     """Fade out sung audio (t,) and set its peak by the loudest velocity, in place."""
     fade = min(len(audio), round(0.004 * sample_rate))
     audio[len(audio) - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
@@ -88,7 +88,7 @@ def add_noise(
     audio[first + skipped : first + skipped + n_kept] += samples[skipped : skipped + n_kept]
 
 
-def hiss(
+def add_consonant_noise(
     audio: np.ndarray, sung: Sung, voice: Voice, sample_rate: int, rng: np.random.Generator
 ) -> None:
     """Add the noise of a syllable's fricative, or the burst of its stop."""
@@ -113,7 +113,7 @@ def hiss(
     add_noise(audio, start, (times, level * levels), consonant.noise, scale, sample_rate, rng)
 
 
-def inhale(
+def add_inhalation(
     audio: np.ndarray,
     silent_since: float,
     onset: float,

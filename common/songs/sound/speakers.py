@@ -100,7 +100,7 @@ def _speakers(roots: tuple[Path, ...], cache: Path) -> tuple[Speaker, ...]:
     for file, name, _ in folders.values():
         with np.load(cache / file) as content:
             card = json.loads(str(content["card"]))
-        if is_fit(card):
+        if is_usable(card):
             found.append(Speaker(name, card["pitch"], cache / file))
     return tuple(sorted(found, key=lambda speaker: speaker.name))
 
@@ -114,7 +114,7 @@ def _folders(roots: tuple[Path, ...]) -> Iterator[tuple[str, list[Path]]]:
                 yield "/".join(folder.parts[-3:]), paths
 
 
-def is_fit(card: dict) -> bool:
+def is_usable(card: dict) -> bool:
     """Whether a speaker's recordings have the required number, bandwidth, SNR and clipping."""
     return (
         card["syllables"] >= MIN_SYLLABLES

@@ -26,7 +26,7 @@ class Sung:
     end: float
 
 
-def heard_within(notes: Sequence[Syllable], duration: float) -> list[Syllable]:
+def audible_notes(notes: Sequence[Syllable], duration: float) -> list[Syllable]:
     """The notes that start within a song of `duration` seconds.
 
     ValueError for a negative duration, or an unknown vowel or consonant.

@@ -31,7 +31,7 @@ class Vocoder:
         self.n_fft = 2 ** round(np.log2(0.0464 * sample_rate))
         self.hop_length = self.n_fft // 8
         self.frequencies = fft.rfftfreq(self.n_fft, 1.0 / sample_rate).astype(np.float32)
-        self.colour = colour(voice, self.frequencies)
+        self.static = static_response(voice, self.frequencies)
         # A pulse starts before the glottis closes, so time 0 is a quarter into its buffer.
         self.before = self.n_fft // 4
         shifts = self.before + np.arange(N_DELAYS) / N_DELAYS
@@ -66,7 +66,7 @@ class Vocoder:
 
         for start in range(0, n_frames, BLOCK):
             block = slice(start, min(start + BLOCK, n_frames))
-            tract = self.colour * tract_response(
+            tract = self.static * tract_response(
                 self.frequencies,
                 motion.formants[block],
                 motion.bandwidths[block],
@@ -122,7 +122,7 @@ def energy(spectra: np.ndarray, n_fft: int) -> np.ndarray:
     return np.einsum("nf,nf->n", flat, flat) * (2.0 / n_fft)
 
 
-def colour(voice: Voice, frequencies: np.ndarray) -> np.ndarray:
+def static_response(voice: Voice, frequencies: np.ndarray) -> np.ndarray:
     """Complex response (f,) of the static part: formants above F5, twang, air and chest."""
     f = np.maximum(frequencies, 20.0).astype(np.float64)
     # Real tracts have resonances above F5. Compensate the roll-off of five resonators for the

@@ -24,24 +24,24 @@ from common.songs.writing.styles import Layer, Style
 Sounds = Callable[..., tuple[int, ...]]
 """A function like `programs`: family → its programs, kits, presets or voices."""
 
-EVERYONE = ("drums", "bass", "other", "vocals")
-BAND = EVERYONE[:3]
-CASTS: dict[str, tuple[tuple[tuple[str, ...], float], ...]] = {
+ALL_STEMS = ("drums", "bass", "other", "vocals")
+BAND = ALL_STEMS[:3]
+SECTION_STEMS: dict[str, tuple[tuple[tuple[str, ...], float], ...]] = {
     "intro": ((BAND, 5.0), (("other",), 2.0), (("drums",), 0.7), (("drums", "bass"), 0.8),
               (("drums", "other"), 1.0), (("other", "vocals"), 0.6), (("bass", "other"), 1.0),
               (("vocals",), 0.3)),
     "break": ((("drums", "bass"), 2.0), (("drums",), 0.7), (("other",), 1.2),
               (("other", "vocals"), 0.8), (("drums", "vocals"), 0.5), (("bass", "other"), 1.0),
               (("vocals",), 0.3), (("drums", "other"), 0.7), (BAND, 2.5)),
-    "verse": ((EVERYONE, 9.0), (("drums", "other", "vocals"), 0.5),
+    "verse": ((ALL_STEMS, 9.0), (("drums", "other", "vocals"), 0.5),
               (("bass", "other", "vocals"), 0.6), (("drums", "bass", "vocals"), 0.5),
               (("other", "vocals"), 0.4)),
-    "bridge": ((EVERYONE, 2.0), (("other", "vocals"), 1.5), (("bass", "other", "vocals"), 1.0)),
+    "bridge": ((ALL_STEMS, 2.0), (("other", "vocals"), 1.5), (("bass", "other", "vocals"), 1.0)),
     "solo": ((BAND, 1.0),),
-    "chorus": ((EVERYONE, 1.0),),
-    "outro": ((EVERYONE, 1.0), (BAND, 1.0)),
+    "chorus": ((ALL_STEMS, 1.0),),
+    "outro": ((ALL_STEMS, 1.0), (BAND, 1.0)),
 }  # fmt: skip
-ALONE: tuple[tuple[tuple[str, ...], float], ...] = (
+BREAK_STEMS: tuple[tuple[tuple[str, ...], float], ...] = (
     (("drums",), 2.0), (("vocals",), 1.5), (("drums", "vocals"), 1.0), (("other",), 0.7), ((), 0.5),
 )  # fmt: skip
 """The stems that continue when the band stops for a bar."""
@@ -59,7 +59,7 @@ class Player(NamedTuple):
     rhythm: str = ""
 
     @property
-    def compass(self) -> tuple[int, int]:
+    def pitch_range(self) -> tuple[int, int]:
         """The lowest and the highest MIDI pitch of this player."""
         if self.instrument == "voice":
             return VOICE_RANGES[self.program % 3]
@@ -74,7 +74,7 @@ class Arrangement:
     drum_modes: dict[int, str] = field(default_factory=dict)
 
 
-def hire(
+def draw_players(
     style: Style,
     split: str,
     variety: Variety,
@@ -173,9 +173,9 @@ def arrange(plan: Plan, players: list[Player], rng: np.random.Generator) -> Arra
     # In songs of fewer than ten bars, all stems play in sung sections and the band never stops.
     brief = len(plan.bars) < 10
     for number, span in enumerate(plan.spans):
-        stems = weighted(rng, CASTS[span.name])
+        stems = weighted(rng, SECTION_STEMS[span.name])
         if brief and span.name in SUNG:
-            stems = EVERYONE
+            stems = ALL_STEMS
         chosen = set(verse if span.name in ("verse", "bridge") else layers)
         if span.name in ("intro", "break") and flip(rng, 0.4):
             chosen = {pick(rng, layers)}
@@ -190,7 +190,7 @@ def arrange(plan: Plan, players: list[Player], rng: np.random.Generator) -> Arra
             half = sorted(bars)[: max(len(bars) // 2, 1)]
             result.drum_modes.update(dict.fromkeys(half, mode))
         if not brief and span.bars >= 2 and number + 1 < len(plan.spans) and flip(rng, 0.16):
-            stay = weighted(rng, ALONE)
+            stay = weighted(rng, BREAK_STEMS)
             for player in players:
                 if player.stem not in stay:
                     result.on[player.name].discard(span.bar + span.bars - 1)
@@ -211,7 +211,7 @@ def _share(rng: np.random.Generator, span: Span, player: Player, bars: set[int])
         return late if span.name in SUNG and flip(rng, 0.2) else set()
     if span.name == "intro" and span.bars >= 2 and flip(rng, 0.3):
         return late
-    if span.name == "verse" and span.take == 0 and player.stem in ("drums", "bass"):
+    if span.name == "verse" and span.repeat == 0 and player.stem in ("drums", "bass"):
         return late if span.bars >= 4 and flip(rng, 0.1) else bars
     if player.role == "percussion" and span.name == "verse" and flip(rng, 0.4):
         return set()

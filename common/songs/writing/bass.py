@@ -19,7 +19,7 @@ class Bassist:
     def __init__(self, plan: Plan, rng: np.random.Generator) -> None:
         self.plan, self.rng = plan, rng
         # The lowest root: some songs have a lower bass than others.
-        self.floor = weighted(rng, ((28, 3.0), (30, 2.0), (33, 1.5)))
+        self.lowest = weighted(rng, ((28, 3.0), (30, 2.0), (33, 1.5)))
         verse = pick(rng, plan.style.bass)
         chorus = pick(rng, plan.style.bass) if flip(rng, 0.5) else verse
         self.lines = {"verse": verse, "chorus": chorus}
@@ -64,7 +64,7 @@ class Bassist:
         return "".join(tokens)
 
     def _root(self, chord: Chord) -> int:
-        return self.floor + (chord.root - self.floor) % 12
+        return self.lowest + (chord.root - self.lowest) % 12
 
     def _pitch(self, token: str, chord: Chord, follower: Chord) -> int:
         root, tones = self._root(chord), chord.pitch_classes
@@ -72,7 +72,9 @@ class Bassist:
             return self._root(follower)
         if token == "A":
             goal = self._root(follower)
-            scale = theory.ladder(self.plan.scale, follower.pitch_classes, goal - 2, goal + 2)
+            scale = theory.scale_pitches(
+                self.plan.scale, follower.pitch_classes, goal - 2, goal + 2
+            )
             near = [pitch for pitch in (*scale, goal - 1) if pitch != goal]
             return max(pick(self.rng, near), LOWEST)
         degrees = {"R": 0, "d": 0, "8": 12, "3": (tones[1] - tones[0]) % 12}
@@ -119,7 +121,7 @@ class Bassist:
             elif follower is not chord or beat == plan.style.beats - 1:
                 pitch = goal + pick(rng, (-1, 1, -2, 2, 7))
             else:
-                steps = theory.ladder(plan.scale, chord.pitch_classes, LOWEST, HIGHEST)
+                steps = theory.scale_pitches(plan.scale, chord.pitch_classes, LOWEST, HIGHEST)
                 previous = events[-1].pitch
                 near = [p for p in steps if p != previous and abs(p - previous) <= 5]
                 tones = [p for p in near if p % 12 in chord.pitch_classes]

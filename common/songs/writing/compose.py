@@ -41,7 +41,7 @@ def compose(
     held_out = held_out and split == "train"
     plan = _plan(seed, split, float(seconds), variety)
     draws = stream(seed, split, "players"), stream(seed, split, "voices")
-    players = arrange.hire(plan.style, split, variety, *draws, held_out)
+    players = arrange.draw_players(plan.style, split, variety, *draws, held_out)
     arrangement = arrange.arrange(plan, players, stream(seed, split, "arrangement"))
     events = _write(plan, players, arrangement, seed, split)
     clock = Clock(plan, stream(seed, split, "swing"))
@@ -114,7 +114,7 @@ def _write(
 
 def _line(plan: Plan, player: Player, rng: np.random.Generator, sung: list[Event]) -> list[Event]:
     """Write the events of a player in the stem `other`."""
-    low, high = player.compass
+    low, high = player.pitch_range
     if player.role == "pad":
         return lines.pad(plan, rng, low, high)
     if player.role == "arpeggio":
@@ -130,15 +130,14 @@ def _line(plan: Plan, player: Player, rng: np.random.Generator, sung: list[Event
 
 def _lead(plan: Plan, player: Player, rng: np.random.Generator, sung: list[Event]) -> list[Event]:
     """Write the lead instrument: melodies in instrumental sections, fills in vocal pauses."""
-    smith = melody.Tunesmith(plan, rng, player.compass, None)
-    events = smith.ending() if flip(rng, 0.5) else []
+    writer = melody.MelodyWriter(plan, rng, player.pitch_range, None)
+    events = writer.ending() if flip(rng, 0.5) else []
     quiet = [span for span in plan.spans if span.name not in SUNG or not sung]
     for span in quiet:
-        events += [event for event in smith.play(span) if event.start < plan.beat(plan.last)]
+        events += [event for event in writer.play(span) if event.start < plan.beat(plan.last)]
     busy = [span for span in plan.spans if span not in quiet]
-    return events + lines.fills(
-        plan, rng, melody.pauses(plan, sung, busy), *player.compass, chance=rng.uniform(0.15, 0.6)
-    )
+    gaps = melody.pauses(plan, sung, busy)
+    return events + lines.fills(plan, rng, gaps, *player.pitch_range, chance=rng.uniform(0.15, 0.6))
 
 
 def _sing(
@@ -151,12 +150,12 @@ def _sing(
         return []
     rng = stream(seed, split, "melody")
     words = lyrics.Lyrics(stream(seed, split, "lyrics"))
-    smith = melody.Tunesmith(plan, rng, voices[0].compass, words)
+    writer = melody.MelodyWriter(plan, rng, voices[0].pitch_range, words)
     tune: list[Event] = []
     for span in plan.spans:
-        tune += [event for event in smith.play(span) if event.start < plan.beat(plan.last)]
-    tune += smith.ending()
-    taste = weighted(rng, ((2, 3.0), (-2, 1.5), (-5, 0.7), (4, 0.5)))
+        tune += [event for event in writer.play(span) if event.start < plan.beat(plan.last)]
+    tune += writer.ending()
+    interval = weighted(rng, ((2, 3.0), (-2, 1.5), (-5, 0.7), (4, 0.5)))
     events[voices[0].name] = tune
     for voice in voices[1:]:
         if voice.role == "double":
@@ -164,9 +163,9 @@ def _sing(
             events[voice.name] = [event._replace(pitch=event.pitch + detune) for event in tune]
         elif voice.family == "backing":
             vowel = pick(rng, ("u", "o", "a"))
-            events[voice.name] = melody.backing(plan, list(plan.spans), vowel, *voice.compass)
+            events[voice.name] = melody.backing(plan, list(plan.spans), vowel, *voice.pitch_range)
         else:
-            events[voice.name] = melody.harmony(plan, tune, taste, *voice.compass)
+            events[voice.name] = melody.harmony(plan, tune, interval, *voice.pitch_range)
     on = arrangement.on[voices[0].name]
     return [event for event in tune if int(event.start // plan.style.beats) in on]
 

@@ -43,7 +43,7 @@ class Drummer:
         if chorus == verse or flip(rng, 0.3):
             self.grooves["chorus"] = self._lifted(self.grooves["chorus"])
         self.crash = pick(rng, CRASHES)
-        self.fill_taste = pick(rng, ("toms", "snare", "mixed"))
+        self.fill_style = pick(rng, ("toms", "snare", "mixed"))
 
     def _groove(self, name: str) -> Hits:
         lines = {PITCHES[instrument]: line for instrument, line in DRUMS[name].items()}
@@ -120,7 +120,7 @@ class Drummer:
                 continue
             share = step / len(pattern)
             tom = TOMS[min(int(share * len(TOMS) + rng.random()), len(TOMS) - 1)]
-            drum = {"toms": tom, "snare": 38, "mixed": tom if share >= 0.5 else 38}[self.fill_taste]
+            drum = {"toms": tom, "snare": 38, "mixed": tom if share >= 0.5 else 38}[self.fill_style]
             hits.append((first + step, drum, int(80 + 34 * share)))
             if step % 4 == 0:
                 hits.append((first + step, 36, 92))

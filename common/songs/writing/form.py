@@ -18,7 +18,7 @@ from common.songs.writing.styles import Style
 SHORTEST = 4.0
 SLOWEST, FASTEST = 70.0, 170.0
 LETTERS = {"V": "verse", "C": "chorus", "B": "break", "S": "solo", "R": "bridge"}
-HOMES = {
+FINAL_QUALITIES = {
     "jazz": (("maj7", "6", "maj9"), ("m6", "m9", "m7")),
     "soul": (("maj7", "6", "maj9", ""), ("m7", "m9", "m")),
     "blues": (("7", "9"), ("m7",)),
@@ -41,12 +41,12 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Span:
-    """A section in bars; `take` counts earlier sections of the same name."""
+    """A section in bars; `repeat` counts earlier sections of the same name."""
 
     name: str
     bar: int
     bars: int
-    take: int
+    repeat: int
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,11 @@ def form(rng: np.random.Generator, style: Style, bars: int) -> tuple[Span, ...]:
     else:
         pieces = _pieces(rng, style, bars)
     names = {**LETTERS, "I": "intro", "O": "outro"}
-    spans, bar, takes = [], 0, {}
+    spans, bar, repeats = [], 0, {}
     for letter, length in pieces:
-        take = takes.get(letter, 0)
-        spans.append(Span(names[letter], bar, length, take))
-        takes[letter] = take + 1
+        repeat = repeats.get(letter, 0)
+        spans.append(Span(names[letter], bar, length, repeat))
+        repeats[letter] = repeat + 1
         bar += length
     return tuple(spans)
 
@@ -196,7 +196,7 @@ def harmonise(
     kinds["intro"] = pick(rng, (verse, chorus))
     kinds["break"] = pick(rng, (verse, chorus, bridge))
     minor = 3 in theory.MODES[mode]
-    home = (0, pick(rng, HOMES.get(style.harmony, (("",), ("m",)))[minor]))
+    home = (0, pick(rng, FINAL_QUALITIES.get(style.harmony, (("",), ("m",)))[minor]))
     bars = []
     for span in spans:
         progression = kinds[span.name]

@@ -35,14 +35,18 @@ class Tone(NamedTuple):
     melisma: bool
 
 
-class Tunesmith:
+class MelodyWriter:
     """Writes the melodies of one singer or one lead instrument over the chords."""
 
     def __init__(
-        self, plan: Plan, rng: np.random.Generator, compass: tuple[int, int], lyrics: Lyrics | None
+        self,
+        plan: Plan,
+        rng: np.random.Generator,
+        pitch_range: tuple[int, int],
+        lyrics: Lyrics | None,
     ) -> None:
         self.plan, self.rng, self.lyrics = plan, rng, lyrics
-        self.low, self.high = compass
+        self.low, self.high = pitch_range
         self.feel = pick(rng, plan.style.singing) if lyrics else pick(rng, ("pop", "syncopated"))
         if plan.style.beats == 3:
             self.feel = "waltz"
@@ -62,11 +66,11 @@ class Tunesmith:
         events: list[Event] = []
         for index in range(-(-span.bars // bars)):
             motif = units[index % len(units)]
-            if span.take and kind != "chorus":
+            if span.repeat and kind != "chorus":
                 motif = [tone for old in motif for tone in self._split(old)]
             start = self.plan.beat(span.bar + index * bars)
             sung = self._realise(motif, start, kind)
-            events += self._put_words(sung, motif, kind, index % len(units), span.take)
+            events += self._put_words(sung, motif, kind, index % len(units), span.repeat)
         limit = self.plan.beat(span.bar + span.bars)
         return [event for event in events if event.start < limit - 0.2]
 
@@ -144,7 +148,7 @@ class Tunesmith:
         for index, tone in enumerate(motif):
             beat = start + tone.onset
             chord = self.plan.chord_at(beat)
-            scale = theory.ladder(self.plan.scale, chord.pitch_classes, self.low, self.high)
+            scale = theory.scale_pitches(self.plan.scale, chord.pitch_classes, self.low, self.high)
             home = min(range(len(scale)), key=lambda k: abs(scale[k] - center))
             pitch = scale[min(max(home + tone.degree, 0), len(scale) - 1)]
             # Short notes on the beat may be appoggiaturas; long and final ones may not.
@@ -160,12 +164,12 @@ class Tunesmith:
         return events
 
     def _put_words(
-        self, events: list[Event], motif: list[Tone], kind: str, line: int, take: int
+        self, events: list[Event], motif: list[Tone], kind: str, line: int, repeat: int
     ) -> list[Event]:
         """Assign syllables to notes: choruses repeat their words, each verse has new ones."""
         if self.lyrics is None:
             return events
-        key = (kind, line if kind == "chorus" else line + 100 * take)
+        key = (kind, line if kind == "chorus" else line + 100 * repeat)
         count = sum(not tone.melisma for tone in motif)
         if len(self.words.get(key, ())) < count:
             self.words[key] = self.lyrics.line(count, hook=kind == "chorus" and line % 2 == 0)
@@ -188,9 +192,9 @@ class Tunesmith:
         return [Event(start, end, pitch, 96, vowel, consonant)]
 
 
-def harmony(plan: Plan, tune: list[Event], taste: int, low: int, high: int) -> list[Event]:
-    """A second voice in parallel with a melody: at `taste` scale steps, if that stays in range."""
-    options = [_parallel(plan, tune, steps, low, high) for steps in (taste, -2, 2, -5, 4)]
+def harmony(plan: Plan, tune: list[Event], interval: int, low: int, high: int) -> list[Event]:
+    """A second voice, `interval` scale steps from a melody if that stays in range."""
+    options = [_parallel(plan, tune, steps, low, high) for steps in (interval, -2, 2, -5, 4)]
     outside = [sum(not low <= event.pitch <= high for event in voice) for voice in options]
     best = next((k for k, n in enumerate(outside) if n <= len(tune) / 30), int(np.argmin(outside)))
     return [_inside(plan, event, low, high) for event in options[best]]
@@ -209,7 +213,7 @@ def _parallel(plan: Plan, tune: list[Event], steps: int, low: int, high: int) ->
     voices = []
     for event in tune:
         chord = plan.chord_at(event.start)
-        scale = theory.ladder(plan.scale, chord.pitch_classes, low - 12, high + 12)
+        scale = theory.scale_pitches(plan.scale, chord.pitch_classes, low - 12, high + 12)
         place = min(range(len(scale)), key=lambda k: abs(scale[k] - event.pitch))
         pitch = scale[min(max(place + steps, 0), len(scale) - 1)]
         if event.end - event.start >= 0.75:

@@ -176,14 +176,16 @@ def chord(tonic: int, mode: str, semitones: int, quality: str, start: float, end
 
 
 @lru_cache(maxsize=4096)
-def ladder(scale: tuple[int, ...], tones: tuple[int, ...], low: int, high: int) -> tuple[int, ...]:
+def scale_pitches(
+    scale: tuple[int, ...], tones: tuple[int, ...], low: int, high: int
+) -> tuple[int, ...]:
     """The pitches for a melody over a chord: the tones of the scale and of the chord.
 
     Chord tones outside the scale replace the scale tones a semitone away.
     """
-    strangers = set(tones) - set(scale)
-    bent = {(tone + step) % 12 for tone in strangers for step in (-1, 1)} - set(tones)
-    allowed = (set(scale) | set(tones)) - bent
+    outside = set(tones) - set(scale)
+    replaced = {(tone + step) % 12 for tone in outside for step in (-1, 1)} - set(tones)
+    allowed = (set(scale) | set(tones)) - replaced
     return tuple(pitch for pitch in range(low, high + 1) if pitch % 12 in allowed)
 
 
