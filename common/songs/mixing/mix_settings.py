@@ -1,8 +1,7 @@
 """Draw the settings of a mix from a song's seed: the effects and the level of each part.
 
 A `Strip` holds the settings of one part, like a channel strip of a mixing desk. `MixSettings` holds
-what the whole song shares: rooms, echo time and the level of each stem. `mixdown`
-applies both.
+what the whole song shares: rooms, echo time and the level of each stem. `mixdown` applies both.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Sung:
 
 
 def audible_notes(notes: Sequence[Syllable], duration: float) -> list[Syllable]:
-    """The notes that start within a song of `duration` seconds.
+    """The notes of positive length that start in the first `duration` seconds.
 
     ValueError for a negative duration, or an unknown vowel or consonant.
     """
