@@ -1,7 +1,7 @@
-"""What the generator's songs sound like: a few short renders, sampled, to hold later ones against.
+"""Golden renders: samples of a few short songs, to compare later renders with.
 
-`python tests/golden_songs.py --write` renders them anew. That is right only together with a new
-`GENERATOR_VERSION`: checkpoints and results are tied to how the songs sound.
+`python tests/golden_songs.py --write` renders them again. Do this only together with a new
+`GENERATOR_VERSION`, because checkpoints and results depend on the sound of the songs.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ SONGS = (("train", 0), ("train", 1), ("train", 4), ("test", 0))
 SECONDS = 6.0
 
 EVERY = 61
-"""Every so manieth sample is kept: enough to notice any change of time, level or sound."""
+"""One in this many samples is kept, enough to notice a change of timing, level or sound."""
 
 TOLERANCE = 2
-"""Steps of 16 bits by which processors may differ: their sine and exponential round differently."""
+"""Allowed difference in 16-bit steps: processors round sine and exponential differently."""
 
 
 def sampled(split: str, index: int) -> Tensor:
-    """A song's stems as they lie on disk, thinned out: (s, c, t), int16."""
+    """A song's stems, every EVERY-th sample: (s, c, t), int16."""
     song = compose(song_seed(0, split, index), split, SECONDS)
     stems = render(song, SAMPLE_RATE)
     audio = torch.stack([torch.as_tensor(stems[source]) for source in SOURCES])
@@ -38,12 +38,12 @@ def sampled(split: str, index: int) -> Tensor:
 
 
 def name(split: str, index: int) -> str:
-    """How a song is called in the file."""
+    """The name of a song in the file."""
     return f"{split}.{index}"
 
 
 def main(arguments: list[str]) -> int:
-    """Say what differs; with `--write`, write what is rendered today."""
+    """Print the differences; with `--write`, first write the current renders."""
     today = {name(*song): sampled(*song).contiguous() for song in SONGS}
     if "--write" in arguments:
         save_file(today, GOLDEN, {"generator_version": str(GENERATOR_VERSION)})

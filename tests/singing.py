@@ -1,4 +1,4 @@
-"""What the singer's tests share: performances, and measures of them."""
+"""Helpers of the singer's tests: performances, and measurements of them."""
 
 import dataclasses
 
@@ -34,7 +34,7 @@ def phrase(singer: Voice, velocity: int = 90) -> list[Syllable]:
 
 
 def plain(number: int) -> Voice:
-    """A voice without what would blur a measurement of its tract or pitch."""
+    """A voice without the features that would disturb a measurement of its tract or pitch."""
     return dataclasses.replace(
         voice(number),
         tract=1.0,

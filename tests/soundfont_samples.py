@@ -1,4 +1,4 @@
-"""Which recordings the programs of a soundfont play, read from its file."""
+"""Read from a soundfont file which recordings its programs play."""
 
 from __future__ import annotations
 

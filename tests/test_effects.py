@@ -1,4 +1,4 @@
-"""Effects on the stems of excerpts do what they say, each by itself, and keep their level."""
+"""The effects on stems of excerpts: what each one does, and that it keeps the level."""
 
 import hashlib
 import math
@@ -17,7 +17,7 @@ RATE = 22050
 CHANCES = ("speed", "width", "saturation", "equaliser", "room")
 PLAIN = {"remix": 0.0, "gain": (0.0, 0.0), "swap_channels": False, "flip_polarity": False}
 BEFORE = "b0b116a520fac1899177023e251d0bb9f010ac6102845583513c448fe0f4a9ef"
-"""Hash of the stems that were drawn before there were any effects."""
+"""Hash of the stems that were drawn before effects were added."""
 
 
 def decibels(ratio):
@@ -73,7 +73,7 @@ def test_a_card_names_only_effects_that_are_on():
 
 
 def played(audio, *responses, speed=1.0):
-    """One stem at another speed or through filters, and as many samples as there are."""
+    """Play a stem at another speed or through filters; the number of samples stays the same."""
     n_samples = audio.shape[-1]
     needed = fx.samples_needed(speed, n_samples, RATE)
     longer = torch.cat([audio, audio], dim=-1)[:, :needed] if speed > 1 else audio[:, :needed]
@@ -82,7 +82,7 @@ def played(audio, *responses, speed=1.0):
 
 @pytest.mark.parametrize("speed", [0.84, 0.95, 1.1, 1.19])
 def test_speed_moves_a_tone_by_its_factor(speed):
-    found = played(tone(1000), speed=speed)  # whole seconds of it, so that it goes on when doubled
+    found = played(tone(1000), speed=speed)  # whole periods: `played` repeats it
     assert found.shape == (1, RATE) and found.dtype == torch.float32
     period = fx.period(RATE, RATE)
     factor = fx.samples_used(speed, period) / period
@@ -153,7 +153,7 @@ def test_saturation_adds_odd_harmonics_and_keeps_the_level():
             assert level(bent) == pytest.approx(level(clean), rel=1e-3)
             thirds.append(decibels(level_at(bent, 1500) / level_at(bent, 500)))
             assert level_at(bent, 1000) < 1e-4 * level_at(bent, 500)
-    assert thirds[::2] == pytest.approx(thirds[1::2], abs=0.1)  # however loud it comes
+    assert thirds[::2] == pytest.approx(thirds[1::2], abs=0.1)  # at any input level
     assert thirds[0] < -45 and -35 < thirds[2] < -25 and thirds[4] > -25
 
 
@@ -205,7 +205,7 @@ def test_silence_stays_silence_and_whispers_stay_finite(n_channels):
 
 
 def test_an_effect_moves_no_other_draw():
-    """Of the same left and right, width has nothing to change: all else must be as without it."""
+    """Width does not change equal channels, so the excerpts must be the same as without it."""
     tracks = [Track(t.name, t.sources[:, :1].expand(-1, 2, -1), RATE) for t in noise_tracks()]
     wide, plain = (Excerpts(tracks, 0.2, 7, Augment(width=chance)) for chance in (1.0, 0.0))
     for i in range(8):
@@ -242,7 +242,7 @@ def test_stems_of_one_song_stay_in_step_at_any_speed():
 
 
 def test_speed_reads_as_much_as_it_plays_and_tracks_end():
-    """Of a track that is long enough, no excerpt may end in silence or lie beyond its end."""
+    """An excerpt of a long enough track must not end in silence or beyond the end of the track."""
     steady = torch.ones(4, 2, round(0.25 * RATE))
     long, short = Track("t", steady, RATE), Track("t", steady[..., :2000], RATE)
     augment = Augment(**PLAIN, speed=1.0)

@@ -174,8 +174,8 @@ def test_wrong_imports_are_noticed(module: str, code: str) -> None:
     [
         ("training.loop", "from common import SAMPLE_RATE\nfrom common.models import unet"),
         ("data.tracks", "if TYPE_CHECKING:\n    from common.notebook.players import Player"),
-        ("songs.writing.form", "from common.songs.writing.theory import ladder"),
-        ("songs.writing.form", "from .theory import ladder\nfrom ...support import errors"),
+        ("songs.writing.form", "from common.songs.writing.theory import scale_pitches"),
+        ("songs.writing.form", "from .theory import scale_pitches\nfrom ...support import errors"),
         ("support.nussl_compat", "import nussl"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Songs are music: form, harmony, registers, variety, and a wall between training and test."""
+"""Composed songs: form, harmony, registers, variety, and separate sounds for training and test."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def entropy(pitches: list[float]) -> float:
 
 
 def check_form(song: Song) -> None:
-    """Whole bars from 0 to the end; notes positive, in time, in register, one per key."""
+    """Check that sections are whole bars, and that notes are in time, in register, one per key."""
     beats = STYLES[song.style].beats
     bar = beats * 60 / song.tempo
     assert 70 - 1e-9 <= song.tempo <= 170 + 1e-9
@@ -214,7 +214,7 @@ def test_registers_suit_the_players(songs):
 def test_stems_rest_now_and_then(songs, stem, low, high):
     shares = [silence(song, stem) for song in songs["train"]]
     assert low < np.median(shares) < high
-    # In a quarter of the songs nobody has to rest for long; in some everyone does.
+    # In some songs the stem rests much longer than in the median song.
     assert np.quantile(shares, 0.9) > np.median(shares) + 0.05
 
 
@@ -236,7 +236,7 @@ def test_singers_sing_words_in_phrases(songs):
 
 
 def test_choruses_return_and_drums_fill():
-    # Where the band stops for a bar a chorus loses its end; most of it is the same each time.
+    # A chorus loses its end if the band stops for a bar; most of it is the same each time.
     kept, fills = [], []
     for seed in range(12):
         song = compose(seed, "train", 150.0)

@@ -99,7 +99,7 @@ def test_same_seed_same_bytes_in_any_number_of_processes(root, tmp_path):
 
 
 def test_songs_do_not_depend_on_the_order_of_sets_in_a_process():
-    """Python shuffles sets of strings anew in each process, so two runs must agree on 30 songs."""
+    """The order of a set of strings differs between processes; 30 songs must not depend on it."""
     code = (
         "import zlib; from common.songs.writing.compose import compose;"
         "print([zlib.crc32(repr(compose(seed)).encode()) for seed in range(30)])"
@@ -157,7 +157,7 @@ def test_songs_that_are_there_do_not_wait_for_those_under_way(root):
         assert not waiting.is_alive()
 
 
-def test_songs_that_are_missing_wait_for_whoever_renders(tmp_path):
+def test_songs_that_are_missing_wait_for_the_process_that_renders(tmp_path):
     with locked(tmp_path):
         waiting = threading.Thread(target=write_set, args=(tmp_path,), kwargs=SMALL, daemon=True)
         waiting.start()
@@ -187,7 +187,7 @@ def test_a_set_made_otherwise_is_refused_and_left_alone(root, change):
 
 
 def test_another_release_of_the_package_goes_on_with_a_set(root, monkeypatch):
-    """Which sound the generator makes is what GENERATOR_VERSION says, not the package's version."""
+    """GENERATOR_VERSION, not the package's version, says whether the songs are the same."""
     before = snapshot(root)
     monkeypatch.setattr("common.songs.dataset.__version__", "99.0")
     write_set(root, **SMALL)
@@ -261,7 +261,7 @@ def test_interruption_leaves_no_broken_track_and_a_rerun_finishes(root, tmp_path
     """Ctrl-C reaches the whole process group, as in a terminal, once the first song is there."""
     arguments = {**SMALL, "n_train": 7, "processes": processes}
     target = tmp_path / "set"
-    # A job in the background inherits a SIGINT that is ignored; in a terminal it is Python's own.
+    # A background job inherits an ignored SIGINT; use Python's own handler, as in a terminal.
     code = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code += f"from common.songs.dataset import write_set\nwrite_set({str(target)!r}, **{arguments})"
     process = subprocess.Popen(
@@ -281,7 +281,7 @@ def test_interruption_leaves_no_broken_track_and_a_rerun_finishes(root, tmp_path
     assert not list(target.glob(track.UNFINISHED + "*"))
     finished = tracks(target)
     assert 0 < len(finished) < 8
-    assert all(track.is_whole(folder) for folder in finished)
+    assert all(track.is_complete(folder) for folder in finished)
     write_set(target, **{**SMALL, "n_train": 7}, processes=2)
     assert len(tracks(target)) == 8
     assert set_hash(target) == set_hash(root)

@@ -1,4 +1,4 @@
-"""Effects do to sound what their names say, measured on tones, clicks and noise."""
+"""Studio effects, measured on tones, clicks and noise."""
 
 import numpy as np
 import pytest

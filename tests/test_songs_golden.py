@@ -1,4 +1,4 @@
-"""The songs sound as they did when checkpoints and results were made from them."""
+"""The songs sound the same as when checkpoints and results were made from them."""
 
 from __future__ import annotations
 

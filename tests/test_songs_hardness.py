@@ -1,7 +1,7 @@
 """The embedded songs are as hard to separate as real music.
 
-On real excerpts ideal ratio masks reach 6-14 dB per stem, and the best static filter, which knows
-the answer but cannot change over the song, 3-9 dB. Measured on the default set's eight test songs.
+On real excerpts, ideal ratio masks reach 6-14 dB per stem, and the best static filter (an oracle
+that is constant over the song) 3-9 dB. Measured on the default set's eight test songs.
 """
 
 import numpy as np

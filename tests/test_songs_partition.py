@@ -30,13 +30,13 @@ PITCHED = [name for name in FAMILIES if name not in (*KITS, "drum synth", "voice
 
 
 def sounds(songs: Iterable[Song]) -> set[tuple[str, bool, int]]:
-    """Everything that plays, as (instrument, whether it is in the drums, program)."""
+    """All sounds of some songs, as (instrument, whether it is in the drums, program)."""
     return {(p.instrument, p.stem == "drums", p.program) for song in songs for p in song.parts}
 
 
 @pytest.fixture(scope="module")
 def heard() -> dict[str, set[tuple[str, bool, int]]]:
-    """What the songs of a set with validation songs play, over 300 seeds of each split."""
+    """The sounds of a set with validation songs, over 300 seeds of each split."""
     return {
         split: sounds(
             compose(song_seed(4, split, seed), split, 24.0, held_out=True) for seed in range(300)

@@ -1,4 +1,4 @@
-"""The singer with recorded voices, taught by recordings of the synthetic one."""
+"""Singing with recorded voices, tested with recordings of the synthetic singer."""
 
 import dataclasses
 import sys
@@ -23,7 +23,7 @@ VOWELS = ("a", "i", "u", "e")
 
 
 def record(folder, number: int = 0, pitch: float = 45.0, gain: float = 1.0) -> None:
-    """Twelve spoken syllables, with the hiss of a quiet room."""
+    """Write twelve syllables, with the background noise of a quiet room."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(number)
     for vowel in VOWELS:
@@ -105,7 +105,7 @@ def test_a_speaker_is_drawn_from_those_who_reach_the_notes(place):
     assert {draw_speaker(everyone, high, rng).name for _ in range(20)} == {everyone[1].name}
     stretches = [draw_speaker(everyone, low, rng).stretch for _ in range(50)]
     assert 0.9 <= min(stretches) < 0.95 and 1.05 < max(stretches) <= 1.12
-    with pytest.raises(ValueError, match="nobody"):
+    with pytest.raises(ValueError, match="no speakers"):
         draw_speaker((), low, rng)
 
 
@@ -132,7 +132,7 @@ def test_pitch_follows_the_notes(man, seed):
     notes = melody(length=0.8)
     audio = perform(notes, man, 4.0, seed=seed)
     for note in notes:
-        # From the scoop's end on; vibrato swings around the note.
+        # After the scoop; vibrato is centred on the note.
         steady = audio[round((note.start + 0.3) * RATE) : round((note.end - 0.15) * RATE)]
         heard = librosa.yin(steady, fmin=80, fmax=400, sr=RATE, frame_length=2048)
         cents = 100 * (librosa.hz_to_midi(np.median(heard)) - note.pitch)

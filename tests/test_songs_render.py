@@ -81,7 +81,7 @@ def test_every_stem_is_heard_at_a_musical_level(stems):
         assert -36 < 20 * np.log10(level(audio)) < -10, stem
 
 
-def test_the_same_song_gives_the_same_samples_whatever_came_before(song, stems):
+def test_the_same_song_gives_the_same_samples_after_another(song, stems):
     render(replace(song, seed=99, parts=song.parts[2:5]))
     again = render(song)
     assert all(np.array_equal(stems[stem], again[stem]) for stem in STEMS)

@@ -1,4 +1,4 @@
-"""Recorded sounds: what is installed, drum kits of samples, and songs that draw from them."""
+"""Recorded sounds: what is installed, drum kits of samples, and songs that use them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def drum(name: str, *files: str, left: float = 1, right: float = 1) -> str:
 
 
 def write_kit(folder: Path, *drums: str) -> Path:
-    """A kit with a low and a high recording; the high one begins late."""
+    """Write a kit with a low and a high recording; the high one starts with silence."""
     folder.mkdir(parents=True)
     soundfile.write(folder / "low.wav", burst(200), RATE)
     soundfile.write(folder / "high.wav", burst(2000, lead=0.1), RATE)
@@ -76,7 +76,7 @@ def kit(tmp_path) -> Path:
 
 @pytest.fixture
 def root(tmp_path, monkeypatch) -> Path:
-    """A system with one other soundfont (the default one's copy), one kit and one speaker."""
+    """A system with one other soundfont (a link to the default one), one kit and one speaker."""
     root = tmp_path / "system"
     fonts = root / "usr/share/sounds/sf2"
     fonts.mkdir(parents=True)
@@ -136,7 +136,7 @@ def test_voices_are_left_out_where_nothing_can_make_them_sing(root, monkeypatch)
 def test_kits_that_are_left_out_and_other_dialects_are_not_listed(root, monkeypatch):
     (root / "usr/share/ktuberling/sounds/sr").mkdir(parents=True)
     (root / "usr/share/ktuberling/sounds/sr@latin").mkdir()
-    monkeypatch.setitem(drumkits.LEFT_OUT, "Tiny", "noises")
+    monkeypatch.setitem(drumkits.EXCLUDED, "Tiny", "noises")
     assert installed(["kits", "voices"]).names == ("klettres/de", "ktuberling/sr")
 
 
@@ -180,13 +180,13 @@ def test_a_kit_holds_the_drums_whose_files_are_there(kit):
 
 
 def test_a_folder_without_a_kit_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no drum kit that can be read"):
+    with pytest.raises(ValueError, match="no readable drum kit"):
         drumkits.read_kit(tmp_path)
     (tmp_path / "drumkit.xml").write_text("<drumkit_info><instrument>")
-    with pytest.raises(ValueError, match="no drum kit that can be read"):
+    with pytest.raises(ValueError, match="no readable drum kit"):
         drumkits.read_kit(tmp_path)
     strange = write_kit(tmp_path / "strange", drum("Whistle", "low.wav"))
-    with pytest.raises(ValueError, match="no drum in it is known"):
+    with pytest.raises(ValueError, match="none of its drums is known"):
         drumkits.read_kit(strange)
 
 
@@ -197,7 +197,7 @@ def test_missing_drums_fall_back_on_the_nearest(kit):
     assert drumkits.nearest(drums, 40)[0] == 38
     assert drumkits.nearest(drums, 49)[0] == 46
     assert drumkits.nearest(drums, 41) == (43, pytest.approx(12 * np.log2(0.62 / 0.74)))
-    assert drumkits.nearest(drums, 50) == (43, drumkits.FARTHEST)
+    assert drumkits.nearest(drums, 50) == (43, drumkits.MAX_TUNING)
     assert all(drumkits.nearest(drums, note)[0] in drums for note in range(27, 88))
 
 
@@ -215,7 +215,7 @@ def test_every_stroke_sounds_on_its_beat(kit):
         assert audio.shape == (2, 22050) and audio.dtype == np.float32
         assert np.abs(audio).max() > 0.02, pitch
         assert np.abs(audio[:, :4410]).max() == 0.0
-        # The high recording begins 0.1 s late; its stroke does not.
+        # The high recording starts with 0.1 s of silence, which the hit must not have.
         assert np.abs(audio[:, 4410:4900]).max() > 0.5 * np.abs(audio).max(), pitch
 
 
@@ -337,7 +337,7 @@ def test_songs_draw_every_sound_and_only_training_songs_do(root):
     assert not any(cast(compose(s, variety=Variety(timbres=False)), found) for s in range(30))
 
 
-def test_a_part_draws_its_sound_whoever_else_plays(root):
+def test_the_sound_of_a_part_does_not_depend_on_the_other_parts(root):
     song, found = compose(3), installed()
     whole = cast(song, found)
     for part in song.parts:
@@ -370,7 +370,7 @@ def training_song(found: Library, *stems: str) -> tuple[int, dict[str, Path]]:
 
 
 def test_drawing_from_a_library_changes_nothing_else(root):
-    """The other soundfont here is the default one, so its songs must be the same, bit by bit."""
+    """The other soundfont is a link to the default one, so the songs must be bit-identical."""
     fonts = Library(soundfonts=installed().soundfonts)
     seed, _ = training_song(fonts, "bass", "other")
     song = compose(seed, "train", 6.0)
@@ -396,7 +396,7 @@ def test_a_recorded_kit_changes_the_drums_alone(root, monkeypatch):
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory) -> Library:
-    """Two speakers, taught by the synthetic singer."""
+    """Two speakers, recorded from the synthetic singer."""
     home = tmp_path_factory.mktemp("people")
     for name, number, pitch in (("man", 0, 45.0), ("woman", 1, 55.0)):
         (home / name).mkdir()

@@ -1,4 +1,4 @@
-"""The composer's tables, its switches, and what it writes beside the audio."""
+"""The composer's tables and options, and the MIDI and JSON files beside the audio."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from common.songs.writing.theory import PROGRESSIONS, numeral, voicing
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((-1,), "from 0 up"),
+        ((-1,), "0 or more"),
         ((1, "dev"), "unknown split 'dev'"),
         ((1, "train", 3.9), "at least 4 seconds"),
         ((1, "train", float("nan")), "at least 4 seconds"),
@@ -50,7 +50,7 @@ def test_tables_are_sound():
 
 
 def test_which_sounds_of_the_test_are_recordings_that_training_programs_play():
-    """What instruments.py and chapter 8 say of them."""
+    """Check what instruments.py and chapter 8 say about shared recordings."""
     found = recordings(Path(default_soundfont()))
 
     def played(family: str, split: str) -> set[int]:

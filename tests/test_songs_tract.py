@@ -1,4 +1,4 @@
-"""The singer's mouth: formants, consonants, and a source without clicks or aliasing."""
+"""The singer's vocal tract: formants, consonants, and a source without clicks or aliasing."""
 
 import dataclasses
 
@@ -24,7 +24,8 @@ from common.songs.writing.score import CONSONANTS, VOWELS, Syllable
 def test_formants_stand_where_the_table_says(number, kind, vowel):
     """Linear prediction of the sung vowel finds the table's F1 to F3.
 
-    Sung so low that harmonics are closer than formants: a prediction locks on to harmonics else.
+    The note is so low that harmonics are closer together than formants; otherwise the prediction
+    would find harmonics.
     """
     audio = perform([Syllable(0.1, 1.6, 40, 100, vowel)], plain(number), 1.8, 44100)
     middle = signal.resample_poly(audio[int(0.4 * 44100) : int(1.4 * 44100)], 1, 4)
@@ -66,7 +67,7 @@ def test_tracts_shorten_from_man_to_woman_to_child():
 
 
 def test_no_clicks_and_no_aliasing():
-    """A pure, breathless voice has next to nothing where neither its harmonics nor noise reach."""
+    """A voice without aspiration has almost no energy above 18 kHz and between its harmonics."""
     singer = dataclasses.replace(plain(4), upper_slope=12.0, rd=1.5, vibrato_depth=0.4)
     notes = [
         Syllable(0.2, 0.9, 60, 90, "a"),

@@ -1,4 +1,4 @@
-"""The singer: what ears would notice, measured."""
+"""The synthetic singer: pitch, level, timing and timbre, measured."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def test_negative_duration_is_refused():
 
 
 def test_different_voices_sound_different():
-    """Each voice's average spectrum is further from the others' than from its own second take."""
+    """Each voice's average spectrum differs more from the others' than from its second take."""
     spectra = [
         [thirds(perform(phrase(voice(n)), voice(n), 4.6, seed=take)) for take in (0, 1)]
         for n in range(12)
@@ -178,5 +178,5 @@ def test_crowded_and_late_notes_are_survived():
 
 @pytest.mark.parametrize("note", [Syllable(0, 1, 60, 90, "oe"), Syllable(0, 1, 60, 90, "a", "x")])
 def test_unknown_sounds_are_refused(note):
-    with pytest.raises(ValueError, match="no singer knows"):
+    with pytest.raises(ValueError, match="unknown syllable"):
         perform([note], voice(1), 1.0)

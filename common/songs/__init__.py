@@ -1,1 +1,1 @@
-"""Composes and renders the embedded multitrack songs: a seed goes in, four stems come out."""
+"""Compose and render the embedded multitrack songs: from a seed to four stems."""

@@ -1,11 +1,12 @@
-"""A folder of embedded songs in the layout of MUSDB18-HQ; nothing in it is ever half there.
+"""Write sets of embedded songs in the folder layout of MUSDB18-HQ.
 
     ROOT/set.json                      what the set was made from
     ROOT/train/NAME/{mixture,drums,bass,other,vocals}.wav, notes.mid, song.json
     ROOT/test/NAME/…
-    ROOT/valid/NAME/…                  in sets that have validation songs, with sounds of their own
+    ROOT/valid/NAME/…                  only in sets with validation songs, whose sounds are held out
 
-Each track is written to a temporary folder beside the splits and renamed when it is whole.
+Each track is written to a temporary folder beside the splits and renamed when it is complete, so
+that a split never holds part of a track.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tqdm import tqdm
 from common import __version__
 from common.songs.sound.library import installed
 from common.songs.sound.sampler import check_soundfont
-from common.songs.track import UNFINISHED, is_whole, write_track
+from common.songs.track import UNFINISHED, is_complete, write_track
 from common.songs.writing.compose import compose
 from common.songs.writing.score import Variety
 from common.support.errors import UsageError
@@ -33,20 +34,20 @@ from common.support.files import locked
 from common.support.machine import n_cores
 
 SEEDS = {"train": (0, 1_000_000), "test": (1_000_000, 500_000), "valid": (1_500_000, 500_000)}
-"""Where the seeds of a split start in a set's own range, and how many songs it has at most."""
+"""split → (offset of its seeds within the set's range, maximum number of songs)."""
 
 OPTIONAL = {"held_out": False, "sounds": []}
-"""Facts that set.json states only where they are otherwise."""
+"""Defaults of the entries that set.json holds only where they differ."""
 
 GENERATOR_VERSION = 1
-"""Which sound the generator makes: one more whenever a seed no longer gives the same samples.
+"""Version of the generated audio: increase it whenever a seed no longer gives the same samples.
 
-Sets of different versions never mix. A test renders a few short songs and compares their hashes.
+Sets of different versions are never mixed. A test compares a few short renders with stored ones.
 """
 
 
 def song_seed(seed: int, split: str, index: int) -> int:
-    """The seed of a set's song: the splits draw from ranges that never meet."""
+    """Return the seed of a song; the splits use disjoint ranges of seeds."""
     return seed * 2_000_000 + SEEDS[split][0] + index
 
 
@@ -65,15 +66,15 @@ def write_set(
     held_out: bool = False,
     sounds: tuple[str, ...] = (),
 ) -> Path:
-    """Write, resume or extend a set of songs below `root`; tracks that are whole stay as they are.
+    """Write, resume or extend a set of songs below `root`; complete tracks are kept.
 
-    Asked for fewer songs than are there, it removes none. A set with validation songs trains
-    without their sounds; `held_out` says so where none of them are asked for. `sounds` names the
-    kinds of recorded sounds ("soundfonts", "kits", "voices") that training songs also draw from
-    where they are installed; which of them were there is part of what the set is.
-    Runs in `processes` processes (default: one per core). After an interruption the songs under way
-    are finished, nothing half-written remains, and the same call goes on where it stopped.
-    UsageError for impossible numbers, or when `root` holds something else.
+    It never removes songs. In a set with validation songs, training songs do not use their sounds;
+    `held_out` requests this for a set without validation songs. `sounds` names the kinds of
+    recorded sounds ("soundfonts", "kits", "voices") that training songs also use if they are
+    installed; set.json lists the sounds that were.
+    Runs in `processes` processes (default: one per core). On an interruption it finishes the songs
+    in progress and leaves no partial track; the same call resumes the set.
+    UsageError for invalid numbers, or if `root` holds something else.
     """
     root = Path(root)
     held_out = held_out or n_valid > 0
@@ -92,7 +93,7 @@ def write_set(
     library = installed(sounds) if sounds else None
     given = {"held_out": held_out, "sounds": list(library.names) if library else []}
     made_from |= {key: fact for key, fact in given.items() if fact != OPTIONAL[key]}
-    _claim(root, made_from)
+    _check_root(root, made_from)
     wanted = counts, seconds, seed, variety, held_out
     if _card_covers(root, counts) and not missing_tracks(root, *wanted):
         return root  # without waiting for a process that may be rendering the rest
@@ -120,16 +121,16 @@ def missing_tracks(
     variety: Variety = Variety(),  # noqa: B008  (frozen)
     held_out: bool = False,
 ) -> list[tuple[Path, tuple]]:
-    """The tracks that are not on disk yet, as (folder, what `compose` makes the song from).
+    """Return the tracks that are not on disk yet, as (folder, arguments of `compose`).
 
-    `counts` says how many songs each split should have. UsageError for a track without all files.
+    `counts`: split → number of songs. UsageError for a track folder that lacks files.
     """
     jobs = []
     for split, index in [(name, i) for name, count in counts.items() for i in range(count)]:
         arguments = (song_seed(seed, split, index), split, seconds, variety, held_out)
-        # Titles spell their song's seed, so no two songs want the same folder.
+        # A title contains its song's seed, so no two songs share a folder.
         folder = root / split / compose(*arguments).title
-        if not is_whole(folder):
+        if not is_complete(folder):
             if folder.exists():
                 raise UsageError(f"{folder} lacks files of a track; remove it and run again")
             jobs.append((folder, arguments))
@@ -143,7 +144,7 @@ def _work(jobs: list[tuple], processes: int) -> Iterator[None]:
             yield
         return
     # Spawned, not forked: the caller may have threads (torch), and a fork of those can hang.
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_let_parent_decide)
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_ignore_interrupt)
     with pool:
         futures = [pool.submit(_render_job, job) for job in jobs]
         try:
@@ -154,15 +155,15 @@ def _work(jobs: list[tuple], processes: int) -> Iterator[None]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _let_parent_decide() -> None:
-    """Ctrl-C reaches every process of a terminal: workers finish their song, the parent stops."""
+def _ignore_interrupt() -> None:
+    """Ignore Ctrl-C in a worker, so that it finishes its song; the parent process stops the set."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _render_job(job: tuple) -> None:
     folder, arguments, sample_rate, soundfont, root, library = job
     song = compose(*arguments)
-    write_track(folder, song, sample_rate, soundfont, workshop=root, library=library)
+    write_track(folder, song, sample_rate, soundfont, scratch=root, library=library)
 
 
 def _check(
@@ -186,8 +187,8 @@ def _check(
         raise UsageError(f"at least one process is needed, not {processes}")
 
 
-def _claim(root: Path, made_from: dict) -> None:
-    """Make sure that `root` is new, empty, or an earlier part of the same set."""
+def _check_root(root: Path, made_from: dict) -> None:
+    """Check that `root` is new, empty, or holds part of the same set; create it if it is new."""
     for folder in (root, *root.parents):
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file, not a folder")
@@ -201,7 +202,7 @@ def _claim(root: Path, made_from: dict) -> None:
     try:
         found = OPTIONAL | json.loads(card.read_text(encoding="utf-8"))
         made_from = OPTIONAL | made_from
-        # Another release of the package makes the same songs: GENERATOR_VERSION says if not.
+        # The package's version may differ: only GENERATOR_VERSION says whether the songs do.
         differing = [key for key in made_from if key != "version" and found[key] != made_from[key]]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise UsageError(f"{card} is not the description of a set of songs") from error
@@ -215,14 +216,14 @@ def _claim(root: Path, made_from: dict) -> None:
 
 
 def _card_covers(root: Path, counts: dict[str, int]) -> bool:
-    """Whether set.json already speaks of at least so many songs."""
+    """Whether set.json already lists at least `counts` songs per split."""
     card = root / "set.json"
     found = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
     return all(found.get(f"n_{split}", -1) >= count for split, count in counts.items())
 
 
 def _update_card(root: Path, made_from: dict, counts: dict[str, int]) -> None:
-    """Write set.json; asked for fewer songs than before, the set keeps its size."""
+    """Write set.json; the numbers of songs never decrease."""
     card = root / "set.json"
     found = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
     sizes = {f"n_{x}": max(count, found.get(f"n_{x}", 0)) for x, count in counts.items()}
@@ -232,7 +233,7 @@ def _update_card(root: Path, made_from: dict, counts: dict[str, int]) -> None:
 
 
 def set_hash(root: str | Path, split: str = "test") -> str:
-    """sha256 over the names and wav bytes of a split: what exactly a result was measured on."""
+    """Return the SHA-256 of the names and wav bytes of a split, which identifies its data."""
     digest = hashlib.sha256()
     for path in sorted(Path(root, split).glob("*/*.wav")):
         digest.update(f"{path.parent.name}/{path.name}\n".encode())

@@ -1,4 +1,4 @@
-"""Draws: one named stream of random numbers per decision, so that one draw moves no other."""
+"""Random draws from a named stream per decision, so that one draw does not affect the others."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 def stream(seed: int, split: str, purpose: str) -> np.random.Generator:
-    """A generator that depends only on the song and on what it is for."""
+    """Return a generator that depends only on the song and the purpose of the draws."""
     return np.random.default_rng((seed, crc32(split.encode()), crc32(purpose.encode())))
 
 
 def flip(rng: np.random.Generator, chance: float) -> bool:
-    """True with the given chance."""
+    """True with the given probability."""
     return rng.random() < chance
 
 
@@ -27,7 +27,7 @@ def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
 
 
 def weighted(rng: np.random.Generator, options: Sequence[tuple[T, float]]) -> T:
-    """One of the options, each as likely as its weight says."""
+    """One of the options, with probabilities proportional to the weights."""
     mark = rng.random() * sum(weight for _, weight in options)
     for option, weight in options:
         mark -= weight

@@ -1,4 +1,4 @@
-"""From a score to sound: `render` plays a song's parts, mixes them, sums stems."""
+"""Render a composed song: play its parts, process them and sum them into stems."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from common.songs.writing.score import Part, Song
 RATE = sampler.RATE
 STEMS = ("drums", "bass", "other", "vocals")
 FADE = 0.02
-"""Seconds of fade at the very end, so that a reverb's tail does not stop with a click."""
+"""Seconds of fade-out at the end, so that a reverb tail does not end in a click."""
 
 
 def render(
@@ -29,9 +29,10 @@ def render(
 ) -> dict[str, np.ndarray]:
     """Render a song's four stems; their sum is the mixture.
 
-    → {stem: (2, t) float32} with t = round(song.duration * sample_rate). Neither a stem nor the sum
-    exceeds 0.95. The same song gives the same samples. `soundfont` names another .sf2 file;
-    from a library some parts of a training song draw recorded sounds instead (`casting.cast`).
+    → {stem: (2, t) float32} with t = round(song.duration * sample_rate). The peak of
+    every stem and of the sum is at most 0.95. The same song gives the same samples. `soundfont` is
+    the path of another .sf2 file. With a library, some parts of a training song use recorded
+    sounds (`casting.cast`).
     """
     n_samples = round(song.duration * RATE)
     seed = [song.seed, int(song.split == "test")]
@@ -65,16 +66,16 @@ def play_part(
     soundfont: str | None = None,
     sound: Sound | None = None,
 ) -> np.ndarray:
-    """Play one part dry: → (c, t) float32 at 44.1 kHz, c is 1 for voices and 2 for the rest.
+    """Play one part without effects: → (c, t) float32 at 44.1 kHz; c is 1 for voices, 2 otherwise.
 
-    `sound` is a recorded one in place of the part's usual one: a soundfont, a kit, a speaker.
+    `sound` replaces the part's default sound by a recorded one: a soundfont, a kit or a speaker.
     """
     if part.instrument == "voice":
         singer, sings = (sound, sing_recorded) if sound else (voice(part.program), sing)
         sung = sings(part.notes, singer, n_samples / RATE, RATE, rng)
         return np.pad(sung[:n_samples], (0, max(0, n_samples - len(sung))))[None]
     drums = part.stem == "drums"
-    # What the usual sound draws is drawn for a recorded one too, so that the mix stays the same.
+    # Draw this for a recorded sound too, so that the mix settings stay the same.
     seed = int(rng.integers(2**31)) if part.instrument == "drum synth" else 0
     if drums and sound:
         own = int(rng.spawn(1)[0].integers(2**31))

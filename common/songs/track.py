@@ -38,20 +38,20 @@ def write_track(
     song: Song,
     sample_rate: int = 44100,
     soundfont: str | None = None,
-    workshop: str | Path | None = None,
+    scratch: str | Path | None = None,
     library: Library | None = None,
 ) -> Path:
-    """Render a song into `folder`: five wav files, notes.mid and song.json; all or nothing.
+    """Render a song into `folder`: five wav files, notes.mid and song.json, or no file at all.
 
-    The files are written to a temporary folder below `workshop` (default: beside `folder`), which
-    is then renamed. A folder that already holds the whole track is left as it is. The mixture is
-    the exact sum of the stems, sample by sample. song.json names the sounds from a library.
+    The files are written to a temporary folder below `scratch` (default: beside `folder`), which
+    is then renamed. A folder that already holds the complete track is kept. The mixture is the
+    exact sum of the stems, sample by sample. song.json lists the sounds taken from the library.
     """
     folder = Path(folder)
-    if is_whole(folder):
+    if is_complete(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=workshop or folder.parent))
+    unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=scratch or folder.parent))
     try:
         for name, audio in quantise(render(song, sample_rate, soundfont, library)).items():
             soundfile.write(unfinished / f"{name}.wav", audio, sample_rate, subtype="PCM_16")
@@ -68,6 +68,6 @@ def write_track(
     return folder
 
 
-def is_whole(folder: str | Path) -> bool:
+def is_complete(folder: str | Path) -> bool:
     """Whether a folder holds every file of a track."""
     return all((Path(folder) / name).is_file() for name in FILES)

@@ -1,7 +1,7 @@
-"""Studio effects on numpy audio (c, t) float32 at one sample rate: each is one plain function.
+"""Studio effects on numpy audio (c, t), float32: one function per effect.
 
-Everything is vectorised, because a song passes through some forty of them and should still render
-many times faster than it plays. The filters are the biquads of Robert Bristow-Johnson's
+All are vectorised, because a song uses about forty of them and should still render much faster than
+real time. The filters are the biquads of Robert Bristow-Johnson's
 "Cookbook formulae for audio EQ biquad filter coefficients".
 """
 
@@ -12,13 +12,14 @@ import soxr
 from scipy import ndimage, signal
 
 STEP = 128
-"""Envelopes (compressor, limiter) move once per this many samples."""
+"""Samples per update of an envelope (compressor, limiter)."""
 
 
 def biquad(kind: str, frequency: float, sample_rate: int, gain: float = 0.0, q: float = 0.7071):
-    """Second-order section (1, 6) of "low", "high" (passes), "peak", "lowshelf", "highshelf".
+    """Design a second-order section (1, 6).
 
-    frequency in Hz, gain in dB (peak and shelves only).
+    kind: "low" or "high" (pass), "peak", "lowshelf" or "highshelf"; frequency in Hz; gain in dB
+    (peak and shelves only).
     """
     w = 2 * np.pi * min(frequency, 0.45 * sample_rate) / sample_rate
     cos, alpha, a = np.cos(w), np.sin(w) / (2 * q), 10 ** (gain / 40)
@@ -45,14 +46,15 @@ def biquad(kind: str, frequency: float, sample_rate: int, gain: float = 0.0, q: 
 
 def equalise(audio: np.ndarray, *sections: np.ndarray) -> np.ndarray:
     """Run audio through biquads in series."""
-    # In single precision a low cut at 30 Hz would be noisy: its poles lie too close to 1.
+    # In single precision a low cut at 30 Hz would be noisy: its poles are too close to 1.
     return signal.sosfilt(np.concatenate(sections), audio.astype(np.float64)).astype(np.float32)
 
 
 def distort(audio: np.ndarray, drive: float, asymmetry: float = 0.0) -> np.ndarray:
-    """Saturate at twice the rate, so that few of the new harmonics alias.
+    """Saturate with tanh at twice the sample rate, to reduce aliasing.
 
-    drive in dB above the part's own level; asymmetry adds even harmonics. Level is kept.
+    drive: gain in dB before the saturation, relative to the part's RMS; asymmetry adds even
+    harmonics. The RMS is kept.
     """
     level = rms(audio) + 1e-9
     up = soxr.resample(np.ascontiguousarray(audio.T), 1, 2, "MQ") * (10 ** (drive / 20) / level)
@@ -63,7 +65,7 @@ def distort(audio: np.ndarray, drive: float, asymmetry: float = 0.0) -> np.ndarr
 
 
 def cabinet(audio: np.ndarray, sample_rate: int, tone: float) -> np.ndarray:
-    """A guitar speaker: no deep bass, a presence bump, and a steep fall above `tone` Hz."""
+    """Simulate a guitar speaker: high-pass, presence peak, steep low-pass at `tone` Hz."""
     return equalise(
         audio,
         biquad("high", 90, sample_rate),
@@ -74,9 +76,9 @@ def cabinet(audio: np.ndarray, sample_rate: int, tone: float) -> np.ndarray:
 
 
 def excite(audio: np.ndarray, sample_rate: int, frequency: float, amount: float) -> np.ndarray:
-    """Add the octave above what lies over `frequency` (Hz), at `amount` dB relative to it.
+    """Add the octave of the band above `frequency` (Hz), at `amount` dB relative to the band.
 
-    Sampled instruments end where their samples do; this gives them back some air.
+    The samples of instruments are band-limited; this restores some high frequencies.
     """
     band = equalise(audio, biquad("high", frequency, sample_rate))
     octave = equalise(np.abs(band), biquad("high", 1.5 * frequency, sample_rate))
@@ -91,9 +93,9 @@ def compress(
     attack: float = 0.005,
     release: float = 0.12,
 ) -> np.ndarray:
-    """Turn down what exceeds the threshold (dB full scale), feed-forward, channels linked.
+    """Reduce the level above the threshold (dBFS); feed-forward, channels linked.
 
-    attack and release in seconds. The envelope runs at sample_rate / 128.
+    attack and release in seconds. The envelope runs at sample_rate / STEP.
     """
     peaks = _block_peaks(audio)
     excess = 20 * np.log10(np.maximum(peaks, 1e-6)) - threshold
@@ -107,7 +109,7 @@ def compress(
 
 
 def limit(audio: np.ndarray, ceiling: float) -> np.ndarray:
-    """Keep peaks at or below the ceiling (linear) with a gain that bends before each peak."""
+    """Limit peaks to the ceiling (linear), with a gain reduction that starts before each peak."""
     needed = np.minimum(1.0, ceiling / np.maximum(_block_peaks(audio), 1e-9))
     if needed.min() >= 1.0:
         return audio
@@ -126,11 +128,11 @@ def _block_peaks(audio: np.ndarray) -> np.ndarray:
 
 
 def _apply_gain(audio: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    return audio * _lines(gain, audio.shape[1])
+    return audio * _interpolate(gain, audio.shape[1])
 
 
-def _lines(values: np.ndarray, n_samples: int) -> np.ndarray:
-    """Straight lines through values given once per STEP samples: → (n_samples,) float32."""
+def _interpolate(values: np.ndarray, n_samples: int) -> np.ndarray:
+    """Interpolate linearly between values given every STEP samples: → (n_samples,) float32."""
     values = np.concatenate([values, values[-1:]]).astype(np.float32)
     ramp = np.arange(STEP, dtype=np.float32) / STEP
     lines = values[:-1, None] + np.diff(values)[:, None] * ramp
@@ -140,13 +142,13 @@ def _lines(values: np.ndarray, n_samples: int) -> np.ndarray:
 def modulated_copy(
     mono: np.ndarray, sample_rate: int, delay: float, depth: float, speed: float, phase: float
 ) -> np.ndarray:
-    """One copy (t,) whose delay swings as a sine: the heart of chorus, flanger and doubling.
+    """Return a copy (t,) with a sinusoidally modulated delay, for chorus, flanger and doubling.
 
     delay and depth in seconds, speed in Hz, phase in radians.
     """
     t = np.arange(-(-len(mono) // STEP) + 1) * (STEP / sample_rate)
     swing = delay + depth * np.sin(2 * np.pi * speed * t + phase)
-    late = _lines(sample_rate * swing, len(mono))
+    late = _interpolate(sample_rate * swing, len(mono))
     whole = late.astype(np.int32)
     index = np.arange(len(mono), dtype=np.int32) - whole
     np.maximum(index, 1, out=index)
@@ -162,7 +164,7 @@ def chorus(
     mix: float,
     delay: float = 0.014,
 ) -> np.ndarray:
-    """Add a modulated copy to each side: → (2, t). A delay of 2 ms makes it a flanger."""
+    """Add a modulated copy to each channel: → (2, t). A delay of 2 ms makes it a flanger."""
     mono = mix * audio.mean(axis=0)
     left = modulated_copy(mono, sample_rate, delay, depth, speed, 0.0)
     right = modulated_copy(mono, sample_rate, delay * 1.19, depth, speed * 1.07, np.pi / 2)
@@ -170,7 +172,7 @@ def chorus(
 
 
 def sweep(audio: np.ndarray, sample_rate: int, speed: float, cutoff: float) -> np.ndarray:
-    """Slowly open and close a low-pass: speed in Hz, the lowest cutoff in Hz."""
+    """Fade periodically between low-passed and full audio: speed and cutoff in Hz."""
     dull = equalise(audio, biquad("low", cutoff, sample_rate, q=1.2))
     t = np.arange(audio.shape[1], dtype=np.float32) / sample_rate
     openness = 0.5 - 0.5 * np.cos(2 * np.pi * speed * t)
@@ -178,16 +180,16 @@ def sweep(audio: np.ndarray, sample_rate: int, speed: float, cutoff: float) -> n
 
 
 def tremolo(audio: np.ndarray, sample_rate: int, speed: float, depth: float) -> np.ndarray:
-    """Swing the level at `speed` Hz, down by `depth` of it."""
+    """Modulate the gain at `speed` Hz between 1 - `depth` and 1."""
     t = np.arange(audio.shape[1], dtype=np.float32) / sample_rate
     return audio * (1 - depth * (0.5 - 0.5 * np.cos(2 * np.pi * speed * t)))
 
 
 def duck(audio: np.ndarray, sample_rate: int, beats: tuple[float, ...], depth: float) -> np.ndarray:
-    """Push the level down by `depth` (0 to 1) at each beat (seconds); it is back after 0.3 s."""
+    """Reduce the level by `depth` (0 to 1) at each beat (in seconds); it recovers within 0.3 s."""
     gain = np.ones(-(-audio.shape[1] // STEP) + 1)
     dip = 1 - depth * np.cos(np.linspace(0, np.pi / 2, round(0.3 * sample_rate / STEP))) ** 2
-    # Three envelope steps of the way down keep the dip from clicking.
+    # A fade-out over three envelope steps avoids a click.
     dip = np.concatenate([np.linspace(1, dip[0], 3), dip])
     for beat in beats:
         first = max(0, round(beat * sample_rate / STEP) - 3)
@@ -197,7 +199,7 @@ def duck(audio: np.ndarray, sample_rate: int, beats: tuple[float, ...], depth: f
 
 
 def echo(audio: np.ndarray, sample_rate: int, seconds: float, feedback: float) -> np.ndarray:
-    """Ping-pong echoes alone (2, t), without the dry sound: left, right, left, …"""
+    """Return ping-pong echoes (2, t) without the dry sound: left, right, left, …"""
     mono = audio.mean(axis=0)
     out = np.zeros((2, audio.shape[1]), np.float32)
     for k in range(1, 7):
@@ -209,7 +211,7 @@ def echo(audio: np.ndarray, sample_rate: int, seconds: float, feedback: float) -
 
 
 def pan(audio: np.ndarray, position: float, width: float) -> np.ndarray:
-    """Place audio (c, t) between left (-1) and right (1); width 0 is mono, 1 leaves it as it is."""
+    """Pan audio (c, t) between left (-1) and right (1): → (2, t); width scales the side signal."""
     angle = (position + 1) * np.pi / 4
     left, right = np.float32(np.sqrt(2) * np.array([np.cos(angle), np.sin(angle)]))
     if len(audio) == 1:
@@ -226,7 +228,7 @@ def match_level(audio: np.ndarray, level: float) -> np.ndarray:
 
 def rms(audio: np.ndarray) -> float:
     """Root mean square over all channels and samples."""
-    # Not np.dot: a threaded BLAS adds up in another order on another number of cores.
+    # Not np.dot: in a threaded BLAS, the order of summation depends on the number of cores.
     return float(np.sqrt(np.einsum("ct,ct->", audio, audio) / max(1, audio.size)))
 
 

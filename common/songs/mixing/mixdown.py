@@ -1,4 +1,4 @@
-"""The mix: parts through their strips, strips into stems, stems into headroom."""
+"""Mixdown: process the parts, sum them into stems, and scale the stems against clipping."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from common.songs.mixing import effects, rooms
 from common.songs.mixing.mix_settings import RATE, MixSettings, Strip
 
 PEAK = 0.95
-"""No stem and no mixture exceeds this, linear full scale."""
+"""Maximum peak of the stems and of the mixture, relative to full scale."""
 
 LOUDEST, CREST = 0.8, 14.0
-"""Where a stem's limiter steps in: linear, and in dB above the stem's level."""
+"""Upper bounds of a stem's limiter ceiling: linear, and in dB above the stem's level."""
 
 
 def run_strip(audio: np.ndarray, strip: Strip) -> np.ndarray:
-    """Send one part through its strip, without reverb and echo: (c, t) → (2, t)."""
+    """Apply a part's strip, except for reverb and echo: (c, t) → (2, t)."""
     if len(audio) == 2 and (strip.mono or np.allclose(audio[0], audio[1], atol=1e-5)):
         audio = 0.5 * (audio[:1] + audio[1:])
     sections = [effects.biquad("high", strip.low_cut, RATE)] if strip.low_cut else []
@@ -71,7 +71,7 @@ def mix_stem(
         tilt = settings.tilts[stem]
         total = effects.equalise(
             total,
-            # Asymmetric distortion leaves a direct current behind.
+            # Asymmetric distortion adds a DC offset.
             effects.biquad("high", 25, RATE),
             effects.biquad("lowshelf", 250, RATE, -0.5 * tilt),
             effects.biquad("highshelf", 3000, RATE, tilt),
@@ -83,7 +83,7 @@ def mix_stem(
 
 
 def active_rms(audio: np.ndarray) -> float:
-    """Root mean square over the tenths of a second that lie within 30 dB of the loudest."""
+    """RMS over the blocks of 0.1 s whose level is within 30 dB of the loudest block."""
     size = RATE // 10
     n_blocks = max(1, audio.shape[1] // size)
     blocks = audio[:, : n_blocks * size].reshape(audio.shape[0], n_blocks, -1)
@@ -92,7 +92,7 @@ def active_rms(audio: np.ndarray) -> float:
 
 
 def fit_headroom(stems: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Turn all stems down together until neither their sum nor any of them exceeds the peak."""
+    """Scale all stems by one gain, so that neither a stem nor their sum exceeds PEAK."""
     mixture = sum(stems.values())
     loudest = max(float(np.abs(audio).max()) for audio in (*stems.values(), mixture))
     gain = np.float32(min(1.0, PEAK / max(loudest, 1e-9)))

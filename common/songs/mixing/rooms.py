@@ -1,4 +1,4 @@
-"""Rooms that never stood: impulse responses from noise, and the reverb that they give.
+"""Synthetic room impulse responses, and reverb by convolution with them.
 
 Decaying noise as an impulse response: Moorer, "About this reverberation business", 1979.
 """
@@ -17,7 +17,7 @@ from common.songs.mixing.effects import fit_length
 
 @dataclass(frozen=True)
 class Room:
-    """An impulse response (2, t) at half the sample rate: above 11 kHz no room rings for long."""
+    """An impulse response (2, t) at half the sample rate: rooms decay quickly above 11 kHz."""
 
     response: np.ndarray
 
@@ -25,9 +25,9 @@ class Room:
 def build(
     sample_rate: int, decay: float, brightness: float, predelay: float, rng: np.random.Generator
 ) -> Room:
-    """A made-up room: some early reflections, then noise that decays, treble first.
+    """Synthesise a room: early reflections, and a noise tail that decays faster in the treble.
 
-    decay is the time to -60 dB in seconds, brightness the share of it that treble keeps.
+    decay: time to -60 dB in seconds; brightness: factor on it in the treble; predelay in seconds.
     Unit energy per channel.
     """
     rate = sample_rate // 2
@@ -54,7 +54,7 @@ def build(
 
 
 def reverb(mono: np.ndarray, room: Room) -> np.ndarray:
-    """The sound of a room alone, without the dry sound: mono (t,) → (2, t)."""
+    """Convolve with a room: mono (t,) → reverb without the dry sound (2, t)."""
     half = soxr.resample(mono, 2, 1, "MQ")
     n_fft = fft.next_fast_len(len(half) + room.response.shape[1], real=True)
     wet = fft.irfft(fft.rfft(half, n_fft) * fft.rfft(room.response, n_fft), n_fft)[:, : len(half)]

@@ -1,1 +1,1 @@
-"""From notes to sound: sampled instruments, synthesised drums, and the singer."""
+"""Render notes: sampled instruments, synthesised drums, and synthetic or recorded voices."""

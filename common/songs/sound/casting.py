@@ -1,4 +1,4 @@
-"""Which recorded sounds a song draws from a library, beside those that every installation has."""
+"""Choose the recorded sounds that a song uses from a library, instead of the default ones."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from common.songs.sound.speakers import Speaker, draw_speaker, speakers
 from common.songs.writing.score import Part, Song
 
 KIT_CHANCE = 0.5
-"""How often a recorded kit plays a drum part that one of the library's kits can play."""
+"""Probability of a recorded kit for a drum part that one of the library's kits can play."""
 
 VOICE_CHANCE = 0.5
-"""How often a recorded speaker sings all that is sung in a song."""
+"""Probability that a recorded speaker sings all vocals of a song."""
 
 Sound = Path | Speaker
-"""A soundfont, a drum kit or someone who sings."""
+"""A soundfont, a drum kit or a speaker."""
 
 
 def cast(song: Song, library: Library | None) -> dict[str, Sound]:
-    """The recorded sounds of a song: part name → sound.
+    """Choose the recorded sounds of a song: part name → sound.
 
-    Parts that are not named keep their usual sounds, as all do in songs that are not for training,
-    or that do not vary their timbres or voices. Every instrument draws from a stream of its own.
+    The other parts keep their default sounds. Only training songs use recorded sounds, and only for
+    what they vary: timbres for instruments, voices for vocals. Each part has its own random stream.
     """
     if library is None or song.split != "train":
         return {}
@@ -39,7 +39,7 @@ def cast(song: Song, library: Library | None) -> dict[str, Sound]:
 
 
 def sound_names(sounds: dict[str, Sound]) -> dict[str, str]:
-    """A cast as song.json tells it."""
+    """The names of chosen sounds, by part, for song.json."""
     return {
         part: sound.name if isinstance(sound, Speaker) else sound_name(sound)
         for part, sound in sounds.items()
@@ -57,7 +57,7 @@ def _choose(part: Part, song: Song, library: Library) -> Path | None:
 
 
 def _singers(song: Song, library: Library) -> dict[str, Sound]:
-    """One speaker for every sung part; who it is depends on where the first part lies."""
+    """One speaker for all sung parts, drawn to suit the pitches of the first."""
     rng = stream(song.seed, song.split, "speaker")
     sung = [part for part in song.parts if part.instrument == "voice"]
     if not sung or not library.voices or not flip(rng, VOICE_CHANCE):

@@ -1,7 +1,7 @@
-"""Recorded drum kits: which recording plays which General MIDI drum note, and how loud a stroke.
+"""Recorded drum kits: the recordings for each General MIDI drum note and velocity.
 
-Kits come as folders of Hydrogen (a drumkit.xml beside its audio files) and as the soundfonts of
-avldrums.lv2, whose keys follow its own table (src/midnam.h there).
+Kits are Hydrogen folders (a drumkit.xml beside its audio files) or the soundfonts of avldrums.lv2,
+which have their own key map (src/midnam.h there).
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy as np
 
 from common.songs.sound.drumsynth import METALS, SKINS, TOMS
 
-LEFT_OUT = {
+EXCLUDED = {
     "Audiophob": "effects for dubstep: its cowbell is a bass note, its crash lasts 0.4 s",
-    "rumpf_kit_z01_h2": "slices of beats: its hats, crash and toms sound like none",
+    "rumpf_kit_z01_h2": "slices of beats: its hats, crash and toms do not sound like these",
 }
-"""Folders that are no drum kits, and why."""
+"""Hydrogen folders that are not used, and why."""
 
 
 @dataclass(frozen=True)
 class Sample:
     """One recording: a file, or a key of a soundfont.
 
-    low and high: the velocities (0 to 1) that it stands for; gain: linear, for a stroke at
-    velocity 1; tune: semitones; pan: linear gains left and right.
+    low and high: its range of velocities (0 to 1); gain: linear, at velocity 1; tune: semitones;
+    pan: linear gains left and right.
     """
 
     path: Path
@@ -42,12 +42,12 @@ class Sample:
 
 
 Drum = tuple[Sample, ...]
-"""The recordings of one drum, soft and loud, several of them perhaps equally loud."""
+"""The recordings of one drum; several may have the same range of velocities."""
 
 Kit = dict[int, tuple[Drum, ...]]
-"""General MIDI note → the drums that can play it, each as good as the others."""
+"""General MIDI note → alternative drums for it."""
 
-# What an instrument of a Hydrogen kit is called → the note it plays; the first that fits.
+# Pattern of a Hydrogen instrument's name → General MIDI note or None; the first match counts.
 NAMES: tuple[tuple[str, int | None], ...] = (
     (r"rim ?shot", 40),
     (r"side ?stick|\brim\b|\bstick\b", 37),
@@ -81,15 +81,15 @@ NAMES: tuple[tuple[str, int | None], ...] = (
     (r"tom hi|high tom|tom 1", 50),
 )
 
-# The notes of avldrums's soundfonts → General MIDI. Its 48, 50, 52 and 58 are a swished hat and
-# choked cymbals.
+# General MIDI note → keys of the avldrums soundfonts. Their keys 48, 50, 52 and 58 are not used: a
+# swished hat and choked cymbals.
 AVLDRUMS = {key: (key,) for key in (36, 37, 38, 39, 40, 42, 44, 46, 49, 51, 53, 54, 55, 56, 57, 59)}
 AVLDRUMS |= {41: (43, 41), 47: (45, 47), 52: (60,), 70: (61,)}
 AVLDRUMS_LAYERS = 5
 
-# Groups of notes that sound alike, and notes that must do where a kit has none of a group. Where
-# there are none, the kit cannot play that group.
-LIKE: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
+# (Notes that sound alike, substitutes for kits that have none of these). Without substitutes, such
+# a kit cannot play the group.
+SIMILAR: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((35, 36), ()),
     ((38, 40), ()),
     ((42, 44, 46), ()),
@@ -105,8 +105,8 @@ LIKE: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((54, 70, 69, 82), ()),
 )
 TUNES = {note: 12 * np.log2(ratio) for notes in (TOMS, SKINS) for note, ratio in notes.items()}
-FARTHEST = 5.0
-"""Semitones by which a drum is tuned at most to stand for its neighbour."""
+MAX_TUNING = 5.0
+"""Maximum tuning, in semitones, of a drum that replaces a similar one."""
 
 
 @lru_cache(maxsize=32)
@@ -119,48 +119,48 @@ def read_kit(path: Path) -> Kit:
     try:
         tree = ElementTree.parse(path / "drumkit.xml")
     except (OSError, ElementTree.ParseError) as error:
-        raise ValueError(f"{path} holds no drum kit that can be read: {error}") from error
+        raise ValueError(f"{path} holds no readable drum kit: {error}") from error
     kit: dict[int, list[Drum]] = {}
     for instrument in _below(tree.getroot(), "instrument"):
         note, drum = note_named(_text(instrument, "name", "")), _hydrogen_drum(path, instrument)
         if note is not None and drum:
             kit.setdefault(note, []).append(drum)
     if not kit:
-        raise ValueError(f"{path} holds no drum kit that can be read: no drum in it is known")
+        raise ValueError(f"{path} holds no readable drum kit: none of its drums is known")
     return {note: tuple(drums) for note, drums in kit.items()}
 
 
 def note_named(name: str) -> int | None:
-    """The General MIDI note that an instrument of that name plays, or None."""
+    """The General MIDI note for an instrument of this name, or None."""
     return next((note for pattern, note in NAMES if re.search(pattern, name.lower())), None)
 
 
 def plays(kit: Kit, notes: Iterable[int]) -> bool:
-    """Whether a kit can play these notes; cymbals, toms, claps and rims may stand for others."""
+    """Whether a kit can play these notes; other drums may replace cymbals, toms, claps and rims."""
     for note in notes:
-        group, instead = _like(note)
+        group, instead = _similar(note)
         if note not in kit and not instead and not any(other in kit for other in group):
             return False
     return True
 
 
 def nearest(kit: Kit, note: int) -> tuple[int, float]:
-    """The note of the kit that comes nearest, and the semitones by which to tune its drum."""
-    group, instead = _like(note)
+    """The most similar note that the kit has, and the tuning of its drum in semitones."""
+    group, instead = _similar(note)
     tune = TUNES.get(note, 0.0)
     near = sorted(group, key=lambda other: abs(TUNES.get(other, tune) - tune))
     ways = (note, *near, *instead, *sorted(kit))
     found = next(other for other in ways if other in kit)
     shift = tune - TUNES.get(found, tune) if found in group else 0.0
-    return found, float(np.clip(shift, -FARTHEST, FARTHEST))
+    return found, float(np.clip(shift, -MAX_TUNING, MAX_TUNING))
 
 
-def _like(note: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return next((like for like in LIKE if note in like[0]), LIKE[-1])
+def _similar(note: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return next((pair for pair in SIMILAR if note in pair[0]), SIMILAR[-1])
 
 
 def _avl_drum(path: Path, key: int) -> Drum:
-    """A key's layers; each is rendered at its middle velocity, from which gain leads on."""
+    """A key's velocity layers, each rendered at its middle velocity, for which `gain` corrects."""
     edges = np.arange(AVLDRUMS_LAYERS + 1) / AVLDRUMS_LAYERS
     return tuple(
         Sample(path, low, high, gain=2 / (low + high), key=key)
@@ -169,7 +169,7 @@ def _avl_drum(path: Path, key: int) -> Drum:
 
 
 def _hydrogen_drum(folder: Path, instrument: ElementTree.Element) -> Drum:
-    """An instrument's samples that are there; old files name one in place of layers."""
+    """An instrument's existing samples; old kit files have one sample and no layers."""
     volume = _number(instrument, "volume", 1.0) * _number(instrument, "gain", 1.0)
     pan = _number(instrument, "pan_L", 1.0), _number(instrument, "pan_R", 1.0)
     layers = list(_below(instrument, "layer")) or [instrument]
@@ -188,7 +188,7 @@ def _hydrogen_drum(folder: Path, instrument: ElementTree.Element) -> Drum:
 
 
 def _below(element: ElementTree.Element, tag: str) -> Iterator[ElementTree.Element]:
-    """Every element of that tag, with or without Hydrogen's namespace."""
+    """Every descendant with this tag, with or without Hydrogen's namespace."""
     return (other for other in element.iter() if other.tag.rpartition("}")[2] == tag)
 
 

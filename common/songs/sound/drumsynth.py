@@ -1,4 +1,4 @@
-"""Synthesised drums: every General MIDI drum note from sweeps, noise and detuned squares.
+"""Synthesised drums: every General MIDI drum note from sine sweeps, noise and square waves.
 
 Sixteen presets in four families: analogue machine, acoustic, lo-fi and electronic. The building
 blocks are those of the classic drum machines; Gordon Reid's "Synth Secrets" (Sound on Sound,
@@ -28,7 +28,7 @@ PANS |= {49: -0.5, 57: 0.6, 52: 0.5, 55: -0.4, 51: 0.45, 53: 0.45, 59: 0.5, 54: 
 
 @dataclass(frozen=True)
 class Preset:
-    """What one synthetic kit sounds like: frequencies in Hz, decays in seconds, amounts 0 to 1."""
+    """Parameters of one synthetic kit: frequencies in Hz, decays in seconds, amounts 0 to 1."""
 
     kick: float
     kick_sweep: float
@@ -49,7 +49,7 @@ class Preset:
 
 
 def preset(number: int) -> Preset:
-    """Kit number 0 to 15; neighbours belong to different families."""
+    """Draw the preset of a kit, 0 to 15; consecutive numbers belong to different families."""
     family = FAMILIES[number % 4]
     rng = np.random.default_rng([808, number])
     acoustic, lofi = family == "acoustic", family == "lo-fi"
@@ -84,7 +84,7 @@ def play(notes: tuple[Note, ...], number: int, n_samples: int, seed: int = 0) ->
     hits: dict[tuple[int, int, int], np.ndarray] = {}
     starts = sorted((note.start, round(note.pitch), note.velocity) for note in notes)
     for i, (start, pitch, velocity) in enumerate(starts):
-        # Two takes of three loudness layers each: enough that a roll is no machine gun.
+        # Two variants of three velocity layers, so that repeated hits are not all identical.
         layer, take = min(int(velocity // 43), 2), int(rng.integers(2))
         if (pitch, layer, take) not in hits:
             hits[pitch, layer, take] = _hit(
@@ -105,9 +105,9 @@ def play(notes: tuple[Note, ...], number: int, n_samples: int, seed: int = 0) ->
 
 
 def choke(sound: np.ndarray, start: float, later: list[tuple[float, int, int]]) -> np.ndarray:
-    """An open hat (…, t) ends where the pedal or a closed hat comes next.
+    """Cut an open hi-hat (…, t) at the next pedal or closed hi-hat.
 
-    `later` holds the strokes that follow, as (start in seconds, pitch, velocity).
+    `later` holds the following hits as (start in seconds, pitch, velocity).
     """
     gap = next((s - start for s, pitch, _ in later if pitch in (42, 44) and s > start), None)
     if gap is None or gap * RATE >= sound.shape[-1]:
@@ -140,15 +140,15 @@ def _noise(t: np.ndarray, low: float, high: float, rng: np.random.Generator) -> 
 
 
 def _metal(t: np.ndarray, base: float) -> np.ndarray:
-    """Six squares at the inharmonic ratios of the TR-808's cymbal circuit."""
+    """Six square waves at the inharmonic ratios of the TR-808's cymbal circuit."""
     ratios = (1.0, 1.304, 1.466, 1.787, 1.932, 2.536)
-    # A square of frequency f changes sign whenever 2 f t passes a whole number.
+    # A square wave of frequency f changes sign whenever 2 f t passes an integer.
     halves = ((2 * base * ratio * t).astype(np.int32) & 1 for ratio in ratios)
     return 1 - sum(halves) / 3
 
 
 def _hit(kit: Preset, pitch: int, layer: int, rng: np.random.Generator) -> np.ndarray:
-    """One drum stroke, mono; softer layers are duller and less driven."""
+    """One drum hit, mono; softer layers have less treble and less distortion."""
     loose = 1 + kit.looseness * 0.2 * rng.standard_normal()
     force = 0.6 + 0.2 * layer
     if pitch in (35, 36):
@@ -183,7 +183,7 @@ def _hit(kit: Preset, pitch: int, layer: int, rng: np.random.Generator) -> np.nd
         )
         sound = 0.4 * (tones + 0.3 * _noise(t, 1500, 9000, rng)) * np.exp(-t / 0.018)
     else:
-        # Shakers, tambourine, cabasa, maracas and whatever else rattles: two soft strokes of noise.
+        # Shakers, tambourine, cabasa, maracas and other notes: two soft bursts of noise.
         t = _time(0.25)
         grains = np.exp(-t / 0.03) + 0.5 * np.exp(-np.abs(t - 0.04) / 0.015)
         sound = 0.35 * _noise(t, 4500, 14000, rng) * grains * np.clip(t / 0.004, 0, 1)

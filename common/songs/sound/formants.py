@@ -1,4 +1,4 @@
-"""The vocal tract: vowel tables, the places of consonants, and the filter that they make."""
+"""The vocal tract: tables of vowels and consonants, and the frequency response of the filter."""
 
 from __future__ import annotations
 
@@ -56,21 +56,25 @@ UPPER = {"male": (3400, 4400), "female": (3950, 5000), "child": (4500, 5700)}
 """F4 and F5 in Hz, near those of the tenor and soprano in Csound's table of sung vowels."""
 
 BANDWIDTHS = np.array([70.0, 85.0, 120.0, 175.0, 250.0])
-"""Bandwidths of F1 to F5 in Hz, of the size that Klatt (1980, table II) gives for vowels."""
+"""Bandwidths of F1 to F5 in Hz, similar to those of Klatt (1980, table II) for vowels."""
 
 TRACT_SCALE = {"male": 1.0, "female": 1.16, "child": 1.33}
 """Formants of the average woman and child relative to the average man."""
 
 ROUNDED = frozenset({"o", "u", "y", "aw"})
-"""Vowels sung with rounded lips: these lower the pitch of a hiss before them."""
+"""Vowels with rounded lips, which lower the spectrum of a fricative before them."""
 
 GLIDES = {"o": ("u", 0.55), "e": ("i", 0.45), "ae": ("e", 0.4), "aw": ("o", 0.35), "a": ("uh", 0.3)}
-"""Where a long vowel drifts to, and how far: sung English vowels are seldom pure."""
+"""Vowel → (target, how far it moves there when long): sung English vowels are diphthongs."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Hiss of a fricative or a burst: a plateau in Hz with slopes in dB per octave beside it."""
+    """Noise of a fricative or a burst: a band with slopes on both sides.
+
+    low and high: edges in Hz; rise and fall: slopes in dB per octave; level: relative to the
+    vowel's RMS.
+    """
 
     low: float
     high: float
@@ -83,18 +87,19 @@ class Noise:
         octaves = np.log2(np.maximum(frequencies, 30.0) / scale)
         below = np.maximum(np.log2(self.low) - octaves, 0.0) * self.rise
         above = np.maximum(octaves - np.log2(self.high), 0.0) * self.fall
-        # Lips and microphone pass nothing at 0 Hz: without this, slow noise would be a DC drift.
+        # A high-pass, like that of lips and microphone, prevents a DC drift.
         pass_high = frequencies**2 / (frequencies**2 + 150.0**2)
         return 10.0 ** (-(below + above) / 20.0) * pass_high
 
 
 @dataclass(frozen=True)
 class Consonant:
-    """How a syllable starts. Times in seconds, levels relative to the vowel's RMS.
+    """The onset of a syllable. Times in seconds, levels relative to the vowel's RMS.
 
-    It lasts `length` and starts `lead` before the note. A stop is closed for `closure` and then
-    bursts; the rest is aspiration. `locus` is where F1 to F3 of a man point to (None: the
-    vowel's own). `zero` is the antiformant of the closed mouth cavity (None: mouth open).
+    It lasts `length` and starts `lead` before the note. A stop is closed for `closure`, then comes
+    its burst, then aspiration. `locus`: F1 to F3 of a man in Hz from which the formants move to the
+    vowel (None: those of the vowel). `zero`: antiformant in Hz of the closed mouth cavity (None:
+    mouth open).
     """
 
     lead: float
@@ -136,13 +141,13 @@ CONSONANTS = {
 Jongman, Wayland & Wong (2000): s above 5 kHz, sh above 2.7 kHz, f and v weak and flat."""
 
 INHALE = Noise(900, 3800, 10, 7, 0.06)
-"""Breath drawn in before a phrase: open tract, no voice, between 1 and 4 kHz."""
+"""Noise of the inhalation before a phrase: open tract, no voice, between 1 and 4 kHz."""
 
 NASAL_POLE, NASAL_BANDWIDTH = 270.0, 100.0
 
 
 def resonance(frequencies: np.ndarray, centre: np.ndarray, bandwidth: np.ndarray) -> np.ndarray:
-    """Denominators (n, f) of resonators at `centre` (n,) Hz, 1 at 0 Hz, as complex64."""
+    """Denominators (n, f), complex64, of resonators at `centre` (n,) Hz with unit gain at 0 Hz."""
     scale = (1.0 / np.square(centre)).astype(np.float32)[:, None]
     denominator = np.empty((len(centre), len(frequencies)), np.complex64)
     denominator.real = 1.0 - scale * np.square(frequencies)

@@ -1,4 +1,4 @@
-"""The voice source: the spectrum of one glottal pulse, and when the pulses come."""
+"""The voice source: the spectrum of a glottal pulse, and the times of the pulses."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 def source_response(frequencies: np.ndarray, f0: np.ndarray, rd: np.ndarray) -> np.ndarray:
     """Spectrum (n, f) of one pulse of the derivative of the glottal flow, its peak near 1.
 
-    frequencies: (f,) in Hz, float32; f0: (n,) in Hz; rd: (n,), Fant's one shape parameter, from
+    frequencies: (f,) in Hz, float32; f0: (n,) in Hz; rd: (n,), Fant's shape parameter, from
     0.4 (pressed, bright) to 2.7 (breathy, dark). Open quotient, asymmetry and return phase follow
     from rd by Fant (1995, STL-QPSR 36, "The LF-model revisited"). The pulse is an anticausal
     resonance before the glottis closes and a causal low-pass after it: Doval, d'Alessandro &
-    Henrich (2003, "The voice source as a causal/anticausal linear filter"). Time 0 is the closing.
+    Henrich (2003, "The voice source as a causal/anticausal linear filter"). Time 0 is the closure.
     """
     ra = (4.8 * rd - 1.0) / 100.0
     rk = (22.4 + 11.8 * rd) / 100.0
@@ -27,8 +27,7 @@ def source_response(frequencies: np.ndarray, f0: np.ndarray, rd: np.ndarray) -> 
     width = (2.0 * growth).astype(np.float32)[:, None] * f
     denominator = np.empty(width.shape, np.complex64)
     denominator.real = width
-    # The sign of this part, opposite to a causal resonator's, makes the pulse run up to time 0.
-    # A causal resonator has the opposite sign here: this one runs backwards, up to time 0.
+    # The sign is opposite to that of a causal resonator, so that the pulse ends at time 0.
     denominator.imag = stiffness.astype(np.float32)[:, None] - np.square(f)
     lowpass = np.empty_like(denominator)
     lowpass.real = 1.0
@@ -40,10 +39,10 @@ def source_response(frequencies: np.ndarray, f0: np.ndarray, rd: np.ndarray) -> 
 def pulse_times(
     f0: np.ndarray, sample_rate: int, jitter: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """When the glottis closes, and the phase that says so.
+    """The times at which the glottis closes, and the phase of the voice.
 
     f0: (t,) in Hz → times (k,) in samples (fractional), phase (t,) in cycles. `jitter` is the
-    standard deviation of each closing, as a part of the period.
+    standard deviation of each time, as a fraction of the period.
     """
     phase = np.cumsum(f0 / sample_rate)
     cycles = np.arange(1, int(phase[-1]) + 1)

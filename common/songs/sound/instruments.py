@@ -1,8 +1,8 @@
-"""Which sound plays what: General MIDI programs, drum kits and voices, and who may use them.
+"""The sounds of each split, by instrument family: General MIDI programs, drum kits and voices.
 
-Training and test songs share no program, kit, drum preset or voice; in a set with validation songs
-the three splits share none. The tables below are the one place that says so.
-Several programs of a soundfont may use one recording, through other envelopes and filters: every
+Training and test songs share no program, kit, drum preset or voice; in a set with validation songs,
+no two of the three splits do. Only the tables below define this.
+Several programs of a soundfont may use one recording, with different envelopes and filters: every
 recording of the test's sampled acoustic kits, strings and brass is played by training programs too.
 """
 
@@ -61,11 +61,11 @@ HELD_OUT: dict[str, tuple[int, ...]] = {
     "drum synth": (1, 3),
     "voice": tuple(range(40, 48)),
 }
-"""Training sounds that validation songs play: sets with a validation split train without them.
+"""Sounds of validation songs: sets with a validation split do not use them for training.
 
-One program of each family that has three or more. Its recordings in TimGM6mb.sf2 serve none of the
-training programs that stay, except for piano, pad and kit, where all programs share recordings;
-where several qualify, it is the one whose spectrum differs most from its family's.
+One program of each family that has three or more. None of the other training programs plays its
+recordings in TimGM6mb.sf2, except for piano, pad and kit, where all programs share recordings;
+if several qualify, it is the one whose spectrum differs most from its family's.
 """
 
 STAND_INS = {
@@ -79,9 +79,9 @@ STAND_INS = {
     "acoustic kit": "drum synth",
     "electronic kit": "drum synth",
 }
-"""Whose sounds play the parts of a family in validation songs where it has none held out."""
+"""Family without held-out sounds → the family that replaces it in validation songs."""
 
-# Where each family sounds well, as the lowest and the highest MIDI pitch of a voicing or a tune.
+# Register of each family: the lowest and the highest MIDI pitch of a voicing or a melody.
 REGISTERS: dict[str, tuple[int, int]] = {
     "piano": (50, 77),
     "electric piano": (50, 76),
@@ -106,7 +106,7 @@ REGISTERS: dict[str, tuple[int, int]] = {
 VOICE_RANGES = ((43, 64), (55, 76), (62, 81))
 """MIDI ranges of the male, the female and the child voice: voice number modulo 3."""
 
-FEW = {"bass": 33, "guitar": 27, "keys": 0, "kit": 0}
+BASIC = {"bass": 33, "guitar": 27, "keys": 0, "kit": 0}
 
 
 def programs(
@@ -114,8 +114,8 @@ def programs(
 ) -> tuple[int, ...]:
     """The programs, kits, presets or voices of a family that songs of a split may use.
 
-    With `held_out`, training songs leave to validation what is its own. Without `timbres` a bass,
-    a guitar, a piano and a kit are all there is, in all splits.
+    With `held_out`, training songs do not use the sounds of validation songs. Without `timbres`,
+    all splits use the same bass, guitar, piano and kit.
     ValueError for an unknown family or split.
     """
     if family not in FAMILIES:
@@ -124,9 +124,9 @@ def programs(
     if not timbres:
         for word in ("bass", "guitar", "kit"):
             if word in family:
-                return (FEW[word],)
+                return (BASIC[word],)
         if family not in ("voice", "drum synth"):
-            return (FEW["keys"],)
+            return (BASIC["keys"],)
     if split == "valid":
         return HELD_OUT[STAND_INS.get(family, family)]
     training, test = FAMILIES[family]
@@ -136,7 +136,7 @@ def programs(
 
 
 def preferred(families: tuple[str, ...], split: str) -> tuple[str, ...]:
-    """Of the families that suit a part, those with sounds of the split's own; all if none has."""
+    """The families that have sounds of the split's own; all of them if none has."""
     own = tuple(family for family in families if split != "valid" or family in HELD_OUT)
     return own or families
 

@@ -1,7 +1,7 @@
-"""Recorded sounds that a system may have: soundfonts, drum kits and people who speak syllables.
+"""Optional recorded sounds on a system: soundfonts, drum kits and speakers of syllables.
 
-They come from Debian's packages, and nobody needs them: without them a song plays on the one
-soundfont and the synthesised drums and voices that every installation has.
+They come from Debian packages. Without them, songs use the soundfont that every installation has,
+and synthesised drums and voices.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.songs.sound.drumkits import LEFT_OUT
+from common.songs.sound.drumkits import EXCLUDED
 from common.support.pyworld_compat import has_world
 
 KINDS = ("soundfonts", "kits", "voices")
 
-# kind: package: where its sounds lie below the root. csound-soundfont is not among them: 50 of the
-# 65 programs that training songs use are the default soundfont's own recordings.
+# kind → package → its sounds, below the root. csound-soundfont is not used: it has the recordings
+# of the default soundfont for 50 of the 65 programs of training songs.
 PACKAGES: dict[str, dict[str, str]] = {
     "soundfonts": {
         "fluid-soundfont-gm": "usr/share/sounds/sf2/FluidR3_GM.sf2",
@@ -35,7 +35,7 @@ PACKAGES: dict[str, dict[str, str]] = {
 
 
 def sounds_root() -> Path:
-    """Below which folder packages are looked for: `COMMON_SOUNDS`, or the system's root."""
+    """The folder below which to look for packages: `COMMON_SOUNDS`, or the system's root."""
     return Path(os.environ.get("COMMON_SOUNDS", "/"))
 
 
@@ -49,12 +49,12 @@ class Library:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What set.json and model cards call these sounds."""
+        """The names of these sounds in set.json and model cards."""
         return tuple(map(sound_name, (*self.soundfonts, *self.kits, *self.voices)))
 
 
 def sound_name(path: Path) -> str:
-    """How a sound is called: its file or folder, a speaker with the collection before."""
+    """The name of a sound: its file or folder, for a speaker after that of the collection."""
     if path.is_file() or (path / "drumkit.xml").exists():
         return path.name
     collection = path.parent.parent if path.parent.name == "sounds" else path.parent
@@ -62,7 +62,7 @@ def sound_name(path: Path) -> str:
 
 
 def installed(kinds: Iterable[str] = KINDS) -> Library:
-    """What of these kinds is there; no voices where nothing can make them sing.
+    """Find the installed sounds of these kinds; voices only if pyworld is installed.
 
     ValueError for a kind that is not one of KINDS.
     """
@@ -70,8 +70,8 @@ def installed(kinds: Iterable[str] = KINDS) -> Library:
     for kind in _checked(kinds):
         paths = [path for package in PACKAGES[kind] for path in _files(kind, package)]
         found[kind] = tuple(_sound(kind, path) for path in paths)
-    found["kits"] = tuple(kit for kit in found.get("kits", ()) if kit.name not in LEFT_OUT)
-    # Dialects after an @ are the same speaker's same words.
+    found["kits"] = tuple(kit for kit in found.get("kits", ()) if kit.name not in EXCLUDED)
+    # A folder LANGUAGE@DIALECT holds the same speaker and words as LANGUAGE.
     voices = found.get("voices", ()) if has_world() else ()
     found["voices"] = tuple(voice for voice in voices if "@" not in voice.name)
     return Library(**found)
@@ -87,7 +87,7 @@ def missing(kinds: Iterable[str] = KINDS) -> list[str]:
 
 
 def how_to_install(packages: list[str]) -> str:
-    """One line that says how to get what `missing` names."""
+    """Return the command that installs what `missing` returns."""
     debian = [package for package in packages if package != "pyworld"]
     steps = [f"apt install {' '.join(debian)}"] if debian else []
     steps += ["pip install pyworld"] if "pyworld" in packages else []
@@ -99,7 +99,7 @@ def _files(kind: str, package: str) -> list[Path]:
 
 
 def _sound(kind: str, path: Path) -> Path:
-    """The path by which a sound is known: a kit's and a speaker's is its folder."""
+    """The path of a sound; that of a kit or a speaker is its folder."""
     return path.parent if path.name in ("drumkit.xml", "alpha") else path
 
 

@@ -1,4 +1,4 @@
-"""Recorded drums: drum notes on a kit of samples, soft and loud, no stroke twice alike."""
+"""Recorded drums: play drum notes on a sampled kit, by velocity and with small variations."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ from common.songs.sound.drumsynth import PANS, RATE, choke
 from common.songs.writing.score import Note
 
 LONGEST = 6.0
-"""Seconds of a sample that are used; a large cymbal rings for twelve."""
+"""Maximum length of a sample in seconds; a large cymbal rings for twelve."""
 
 ATTACK, QUIET = 0.02, 1e-3
-"""The shares of its peak that a sample first exceeds at its beginning and last at its end."""
+"""Thresholds for the beginning and the end of a sample, relative to its peak."""
 
 LEAD, FADE, RINGING = 0.001, 0.01, 0.25
-"""Seconds faded before a sample's beginning and at its end; where it rings, a share of it all."""
+"""Fades in seconds before a sample's beginning and after its end.
+
+A sample that is cut while it still rings fades out over a fraction RINGING of its length.
+"""
 
 TAKES = 3
-"""So many slightly differently tuned versions of a sample take turns."""
+"""Number of slightly differently tuned versions of a sample, used in turn."""
 
 KIT_TUNE, DRUM_TUNE, TAKE_TUNE = 1.0, 0.3, 0.12
-"""Semitones by which a song's whole kit, each of its drums and each take are detuned at most."""
+"""Maximum detuning, in semitones, of a song's kit, of each of its drums and of each take."""
 
-LOUDER = 1.0
-"""Decibels by which two equal strokes may differ from what is written."""
+LEVEL_CHANGE = 1.0
+"""Maximum random change of a hit's level, in dB."""
 
 
 def play(notes: tuple[Note, ...], kit: Path, n_samples: int, seed: int = 0) -> np.ndarray:
     """Play General MIDI drum notes on a recorded kit: a Hydrogen folder or an avldrums soundfont.
 
-    → (2, t) float32 at 44.1 kHz. A drum that the kit lacks is played on its nearest one.
+    → (2, t) float32 at 44.1 kHz. The most similar drum replaces one that the kit lacks.
     """
     rng = np.random.default_rng([seed, 1])
     audio = np.zeros((2, n_samples), np.float32)
@@ -56,11 +59,11 @@ def play(notes: tuple[Note, ...], kit: Path, n_samples: int, seed: int = 0) -> n
 
 
 class _Drum:
-    """One drum of a song: which of a kit's it is, how it is tuned, which sample's turn it is."""
+    """One drum of a song: its samples, tuning and panning, and the next take."""
 
     def __init__(self, kit: Path, pitch: int, seed: int) -> None:
         found, self.tune = nearest(read_kit(kit), pitch)
-        # The same drum for every note that falls back on it.
+        # All notes that fall back on this one choose the same drum.
         rng = np.random.default_rng([seed, 2, found])
         drums = read_kit(kit)[found]
         self.samples = drums[int(rng.integers(len(drums)))]
@@ -71,7 +74,7 @@ class _Drum:
         self.takes: dict[tuple[Sample, int], np.ndarray] = {}
 
     def strike(self, velocity: float, rng: np.random.Generator) -> np.ndarray:
-        """One stroke (2, t) at a velocity from 0 to 1."""
+        """One hit (2, t) at a velocity from 0 to 1."""
         fitting = [s for s in self.samples if s.low <= velocity <= s.high]
         if not fitting:
             fitting = [min(self.samples, key=lambda s: abs((s.low + s.high) / 2 - velocity))]
@@ -81,11 +84,11 @@ class _Drum:
         if (sample, take) not in self.takes:
             tune = self.tune + sample.tune + TAKE_TUNE * (take - 1) * rng.uniform(0.5, 1)
             self.takes[sample, take] = self._take(sample, tune)
-        gain = velocity * 10 ** (rng.uniform(-LOUDER, LOUDER) / 20)
+        gain = velocity * 10 ** (rng.uniform(-LEVEL_CHANGE, LEVEL_CHANGE) / 20)
         return self.takes[sample, take] * np.float32(gain)
 
     def _take(self, sample: Sample, tune: float) -> np.ndarray:
-        """A sample, tuned and placed: recordings in stereo and panned drums stay as they are."""
+        """Tune and pan a sample; stereo recordings and panned drums keep their panning."""
         audio = recording(sample)
         left, right = sample.pan
         if len(audio) == 1 and left == right:
@@ -97,7 +100,7 @@ class _Drum:
 
 @lru_cache(maxsize=160)
 def recording(sample: Sample) -> np.ndarray:
-    """A sample from its attack to its end: (1 or 2, t) float32 at 44.1 kHz."""
+    """Read a sample from its attack to its end: (1 or 2, t) float32 at 44.1 kHz."""
     if sample.key is not None:
         velocity = round(127 * (sample.low + sample.high) / 2)
         note = Note(0.0, LONGEST, float(sample.key), velocity)

@@ -1,4 +1,4 @@
-"""One phrase of recorded syllables: which ones, when each sounds, and how they join."""
+"""One phrase of recorded syllables: their selection, timing and concatenation."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.songs.sound.formants import FORMANTS
-from common.songs.sound.gestures import wander
+from common.songs.sound.gestures import smooth_noise
 from common.songs.sound.recordings import APERIODIC, BANDS, FRAME, N_FFT, POINTS, RATE, Recorded
 from common.songs.sound.syllables import PAUSE, Sung
 from common.songs.sound.voices import Voice
 from common.songs.writing.score import VOWELS, Syllable
 
-HISSES = frozenset({"h", "s", "sh", "f", "t", "k", "p"})
-"""Consonants without voice."""
+VOICELESS = frozenset({"h", "s", "sh", "f", "t", "k", "p"})
+"""Voiceless consonants."""
 
 JOIN = 4
-"""Frames to either side of a join in which one syllable becomes the next."""
+"""Frames on each side of a join over which two syllables are crossfaded."""
 
 LEAD = 0.1
-"""Seconds of silence that a phrase's frames start with."""
+"""Seconds of silence at the start of a phrase's frames."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """A phrase in frames from `start` seconds on: envelope (n, k) and noise (n, 5) in dB, voiced
-    (n,) from 0 to 1, and the amplitude (n,) of all that."""
+    """The frames of a phrase, from `start` seconds on.
+
+    shape: envelope (n, k) in dB; noise: aperiodicity (n, 5) in dB; voiced: (n,), 0 to 1; gate:
+    amplitude (n,).
+    """
 
     start: float
     shape: np.ndarray
@@ -36,17 +39,18 @@ class Track:
 
 
 def choose(note: Syllable, syllables: tuple[Recorded, ...], rng: np.random.Generator) -> Recorded:
-    """One of the recorded syllables whose vowel and consonant are nearest to the note's.
+    """Draw one of the recorded syllables whose vowel and consonant are nearest to the note's.
 
-    Vowels are compared by F1 and F2 relative to the speaker's own averages, so that men, women and
-    children share one table; a wrong kind of consonant counts as a vowel that is 25 % away.
+    Vowels are compared by log F1 and F2 relative to the speaker's medians, so that one table serves
+    men, women and children. A voiced consonant for a voiceless one, or the reverse, counts as a
+    difference of 25 % between vowels.
     """
     table = np.log([FORMANTS["male"][vowel][:2] for vowel in VOWELS])
     spoken = np.log([syllable.formants for syllable in syllables])
     wanted = table[VOWELS.index(note.vowel)] - table.mean(0)
     away = np.linalg.norm(spoken - np.median(spoken, 0) - wanted, axis=1)
     hisses = np.array([syllable.hiss for syllable in syllables])
-    away += 0.25 * (hisses != (note.consonant in HISSES))
+    away += 0.25 * (hisses != (note.consonant in VOICELESS))
     nearest = np.flatnonzero(away < away.min() + 0.15)
     return syllables[int(nearest[rng.integers(len(nearest))])]
 
@@ -54,7 +58,7 @@ def choose(note: Syllable, syllables: tuple[Recorded, ...], rng: np.random.Gener
 def plan(
     group: list[Sung], syllables: tuple[Recorded, ...], rng: np.random.Generator
 ) -> list[tuple[Sung, Recorded]]:
-    """Recorded syllables for a phrase, and when they sound: the vowel meets the note's start."""
+    """Choose and time the recorded syllables of a phrase; vowels start with their notes."""
     chosen = [choose(one.note, syllables, rng) for one in group]
     planned = []
     for i, (one, syllable) in enumerate(zip(group, chosen, strict=True)):
@@ -65,7 +69,7 @@ def plan(
         if i + 1 < len(group):
             following = group[i + 1].note.start
             lead = min(chosen[i + 1].first * FRAME, 0.5 * (following - start))
-            # Legato: a note that reaches the next one lasts until that one's first sound.
+            # Legato: a note that reaches the next one lasts until the next syllable's onset.
             end = following - lead if end > following - lead - 0.06 else end
         planned.append(
             (Sung(one.note, None, onset, onset, start, max(end, start + 0.03)), syllable)
@@ -76,10 +80,10 @@ def plan(
 def positions(
     syllable: Recorded, n_onset: int, n_rest: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Which frame of a recorded syllable sounds when: (JOIN + n_onset + n_rest + JOIN,).
+    """The frame of a recorded syllable at each output frame: (JOIN + n_onset + n_rest + JOIN,).
 
-    The consonant as it was said; the vowel as long as it takes: in at its own pace, then to and
-    fro around its middle, and out; then what was said after it.
+    The consonant and the coda keep their speed. A short vowel is sped up; a long one keeps the
+    speed of its two ends and moves randomly around its middle in between.
     """
     n_coda = min(len(syllable.level) - 1 - syllable.last, int(0.3 * n_rest))
     n_vowel = n_rest - n_coda
@@ -92,7 +96,7 @@ def positions(
         half = 0.5 * natural
         free = np.clip(np.minimum(k, n_vowel - 1 - k) / half - 1.0, 0.0, 1.0)
         vowel = np.where(k < half, first + k, np.maximum(last - (n_vowel - 1 - k), first + half))
-        vowel = np.clip(vowel + 0.3 * natural * free * wander(n_vowel, 45, rng), first, last)
+        vowel = np.clip(vowel + 0.3 * natural * free * smooth_noise(n_vowel, 45, rng), first, last)
     before = np.arange(first - n_onset - JOIN, first)
     after = np.arange(last + 1, last + 1 + n_coda + JOIN)
     return np.clip(np.concatenate([before, vowel, after]), 0, len(syllable.level) - 1)
@@ -105,7 +109,7 @@ def join(
     style: Voice,
     rng: np.random.Generator,
 ) -> Track:
-    """One phrase's frames: its syllables' parameters, faded into one another, and a breath."""
+    """Concatenate a phrase's syllables with crossfades, with an inhalation after a long pause."""
     onset, end = sung[0][0].onset, sung[-1][0].end
     pause = onset - silent_since
     breath = min(rng.uniform(0.25, 0.55), 0.6 * pause)
@@ -140,9 +144,9 @@ def join(
 
 
 def read(syllable: Recorded, place: np.ndarray) -> np.ndarray:
-    """Parameters (n, k + 6) of a syllable at fractional frames (n,), its vowel equally loud.
+    """Parameters (n, k + 6) of a syllable at fractional frames (n,), with a vowel of even level.
 
-    A hiss stays 3 dB below the vowel: some microphones stood too near.
+    Voiceless frames stay 3 dB below the vowel, because some microphones were too close.
     """
     low = place.astype(int)
     level = syllable.level[low].astype(np.float32)
@@ -160,7 +164,7 @@ def read(syllable: Recorded, place: np.ndarray) -> np.ndarray:
 
 
 def inhaled(syllables: tuple[Recorded, ...]) -> np.ndarray:
-    """Envelope (k,) in dB, power 1, of breath through the speaker's open mouth: a flat source."""
+    """Envelope (k,) in dB, power 1, of an inhalation: the mean vowel, tilted to a flat source."""
     vowels = [syllable.shape[syllable.first : syllable.last].mean(0) for syllable in syllables]
     mean = np.mean(vowels, 0, dtype=np.float32)
     tilted = mean + 10.0 * np.clip(np.log2(np.maximum(POINTS, 50.0) / 500.0), -2.0, 3.0)

@@ -1,4 +1,4 @@
-"""The second singer: recorded people's vowels and consonants, sung through the WORLD vocoder."""
+"""Singing with recorded speakers: their syllables, resynthesised with the WORLD vocoder."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import soxr
 
-from common.songs.sound.gestures import ease, loudness, sing_pitch
+from common.songs.sound.gestures import loudness, sing_pitch, smooth_step
 from common.songs.sound.recorded_phrase import Track, join, plan
 from common.songs.sound.recordings import APERIODIC, BANDS, FRAME, N_FFT, POINTS, RATE
-from common.songs.sound.singing import finished
+from common.songs.sound.singing import fade_and_scale
 from common.songs.sound.speakers import Speaker, draw_speaker, load, speakers
-from common.songs.sound.syllables import Sung, heard_within, phrases
+from common.songs.sound.syllables import Sung, audible_notes, phrases
 from common.songs.sound.voices import Voice, voice
 from common.songs.writing.score import Syllable
 from common.support.pyworld_compat import world
@@ -20,10 +20,10 @@ from common.support.pyworld_compat import world
 __all__ = ["Speaker", "draw_speaker", "sing_recorded", "speakers"]
 
 LOWEST_NOISE = -38.0
-"""dB of noise in a voiced sound at 0 Hz; WORLD's -60 is cleaner than any throat."""
+"""Aperiodicity of a voiced sound at 0 Hz, in dB; WORLD's -60 is lower than in real voices."""
 
 SILENCE = 1e-12
-"""Power of what is not heard: WORLD takes its logarithm."""
+"""Power that is added to every frame, because WORLD takes the logarithm."""
 
 
 def sing_recorded(
@@ -35,14 +35,13 @@ def sing_recorded(
 ) -> np.ndarray:
     """Sing one melody with a speaker's recorded syllables: float32 mono (t,), like `sing`.
 
-    Exactly round(n_seconds * rate) samples; the peak lies between 0.3 and 0.7, by the loudest
-    velocity; where nothing is sung or breathed there is silence. Each note takes a syllable whose
-    vowel is near the one it names. The same arguments and the same state of `rng` give the same
-    samples. Raises ValueError for a negative duration, or a vowel or consonant that no singer
-    knows; UsageError where WORLD is not installed.
+    Exactly round(n_seconds * rate) samples; the peak is from 0.3 to 0.7, depending on the loudest
+    velocity; rests without a breath are silent. Each note uses a syllable with a similar vowel. The
+    same arguments and the same state of `rng` give the same samples. ValueError for a negative
+    duration, or an unknown vowel or consonant; UsageError if WORLD is not installed.
     """
-    heard = heard_within(notes, n_seconds)
-    # How this person sings: vibrato, scoops, accents. No number of the synthetic singer's own.
+    heard = audible_notes(notes, n_seconds)
+    # Style of singing (vibrato, scoops, accents), from numbers that no synthetic voice has.
     style = voice(64 + int(rng.integers(2**20)))
     syllables = load(speaker.path)
     tables = decoders(speaker.stretch * fit_range(speaker, heard))
@@ -62,14 +61,14 @@ def sing_recorded(
     if rate != RATE:
         audio = soxr.resample(audio, RATE, rate)
     audio = np.pad(audio, (0, max(n_samples - len(audio), 0)))[:n_samples].astype(np.float32)
-    return finished(audio, heard, rate)
+    return fade_and_scale(audio, heard, rate)
 
 
 def fit_range(speaker: Speaker, notes: Sequence[Syllable]) -> float:
-    """Factor on the formants that lets this speaker sing so high or low, from 0.85 to 1.2.
+    """Factor on the formants, from 0.85 to 1.2, that suits the speaker to the pitch of the notes.
 
-    People sing from about where they speak up to an octave above; beyond, a taller or smaller
-    person takes the part.
+    A singer's range is about the octave above the speaking pitch; beyond it, the factor makes the
+    speaker sound taller or smaller.
     """
     if not notes:
         return 1.0
@@ -79,9 +78,9 @@ def fit_range(speaker: Speaker, notes: Sequence[Syllable]) -> float:
 
 
 def decoders(stretch: float) -> tuple[np.ndarray, np.ndarray]:
-    """Matrices (k, f) and (5 + 2, f) from envelope and noise in dB at points to all bins.
+    """Matrices (k, f) and (5 + 2, f) that interpolate envelope and noise in dB to all bins.
 
-    Formants move up by `stretch`.
+    Formants are multiplied by `stretch`.
     """
     bins = np.arange(N_FFT // 2 + 1) * RATE / N_FFT / stretch
     shape = np.array([np.interp(bins, POINTS, row) for row in np.eye(BANDS)])
@@ -101,23 +100,23 @@ def synthesise(
     n_frames = len(track.gate)
     times = track.start + FRAME * np.arange(n_frames)
     pitch = sing_pitch(sung, style, times, rng)
-    # Frames are about as long as periods, so this is jitter and shimmer.
+    # Frames are about as long as pitch periods, so random values per frame are jitter and shimmer.
     uneven = np.clip(rng.standard_normal((2, n_frames)), -2.5, 2.5)
     f0 = 440.0 * 2.0 ** ((pitch - 69.0) / 12.0) * (1.0 + style.jitter * uneven[0])
     f0[track.voiced <= 0.5] = 0.0
     decibels = loudness(sung, style, times, rng) + style.shimmer * uneven[1]
     release = min(style.release, 0.3 * (sung[-1].end - sung[-1].voice) + 0.02)
-    decibels -= 30.0 * ease(times, sung[-1].end - release, release + 0.015)
-    # A softer voice is darker, too.
+    decibels -= 30.0 * smooth_step(times, sung[-1].end - release, release + 0.015)
+    # A softer voice has less treble.
     octaves = np.clip(np.log2(np.maximum(POINTS, 100.0) / 800.0), 0.0, 2.5)
     shape = track.shape + decibels[:, None] * (1.0 + 0.15 * octaves)
-    # Who sings presses more than who speaks, and draws F3 to F5 together (Sundberg 1974).
+    # A singing voice is more pressed than speech and has a singer's formant (Sundberg 1974).
     ring = 3.0 + 0.5 * style.twang + 5.0 * style.ring
     shape += ring * np.exp(-0.5 * np.square(np.log2(np.maximum(POINTS, 50.0) / 2900.0) / 0.6))
     power = 10.0 ** (0.1 * (shape @ tables[0])) * np.square(track.gate)[:, None]
     ends = np.zeros((n_frames, 1))
     noise = np.concatenate([ends + LOWEST_NOISE, track.noise, ends], axis=1) @ tables[1]
-    # WORLD draws the same noise each time: silent frames before it make it another one.
+    # WORLD uses the same noise in every call: a random number of silent frames shifts it.
     n_silent = 2 * int(rng.integers(40))
     samples = world().synthesize(
         np.pad(f0, (n_silent, 0)),

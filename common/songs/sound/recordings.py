@@ -1,4 +1,4 @@
-"""What a recorded syllable is made of: frames of the WORLD vocoder, and where its vowel lies."""
+"""Analysis of a recorded syllable: frames of the WORLD vocoder, and the bounds of its vowel."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FRAME = 0.005
 """Seconds from one frame to the next."""
 
 N_FFT = 2048
-"""What WORLD takes for voices above 71 Hz at 44.1 kHz."""
+"""The size that WORLD uses for voices above 71 Hz at 44.1 kHz."""
 
 BANDS = 100
 APERIODIC = (3000.0, 6000.0, 9000.0, 12000.0, 15000.0)
-"""Hz where WORLD's D4C measures how much of a voiced sound is noise; it interpolates between."""
+"""Frequencies in Hz at which WORLD's D4C measures aperiodicity; it interpolates in between."""
 
 
 def mel(frequencies: np.ndarray) -> np.ndarray:
@@ -30,14 +30,14 @@ def mel(frequencies: np.ndarray) -> np.ndarray:
 
 
 POINTS = 700.0 * np.expm1(np.linspace(0.0, mel(RATE / 2), BANDS) / 1127.0)
-"""Hz of the envelope's points (k,), evenly spaced in mels."""
+"""Frequencies (k,) in Hz of the envelope's points, evenly spaced in mels."""
 
 
 def _means() -> np.ndarray:
-    """Weights (f, k): triangles of the bins around each point, each column's sum 1."""
+    """Weights (f, k) that average the bins around each point: triangles, each column's sum 1."""
     bins = mel(np.arange(N_FFT // 2 + 1) * RATE / N_FFT)
     step = mel(RATE / 2) / (BANDS - 1)
-    # At least as wide as the bins: low points lie closer together than these.
+    # At least as wide as the bins, because low points are closer together than bins.
     width = np.maximum(step, mel(POINTS + 1.2 * RATE / N_FFT) - mel(POINTS))
     weights = np.maximum(1.0 - np.abs(bins[:, None] - mel(POINTS)) / width, 0.0)
     return (weights / weights.sum(0)).astype(np.float32)
@@ -48,12 +48,12 @@ MEANS = _means()
 
 @dataclass(frozen=True)
 class Recorded:
-    """One recorded syllable as frames (n,): consonant, vowel from `first` to `last`, the rest.
+    """One recorded syllable as frames (n,): consonant, vowel from `first` to `last`, coda.
 
-    shape: (n, k) in dB, the power envelope at POINTS, of a vowel whose power is 1; noise: (n, 5)
-    in dB, the noise's part of it at APERIODIC; level: (n,) in dB relative to the vowel;
-    voiced: (n,); pitch of the vowel as a MIDI number; formants: its F1 and F2 in Hz; hiss: whether
-    the consonant is unvoiced.
+    shape: (n, k) in dB, the power envelope at POINTS, scaled to a vowel of power 1; noise: (n, 5)
+    in dB, the aperiodicity at APERIODIC; level: (n,) in dB relative to the vowel; voiced: (n,);
+    pitch of the vowel as a MIDI number; formants: its F1 and F2 in Hz; hiss: whether the consonant
+    is voiceless.
     """
 
     shape: np.ndarray
@@ -109,7 +109,7 @@ def cut(audio: np.ndarray) -> Recorded | None:
     if np.count_nonzero(f0) < 10:
         return None
     loudest = int(np.argmax(np.where(f0 > 0, loud, -200.0)))
-    # Only what can belong to this syllable is analysed: the rest costs as much.
+    # Analyse only the frames that can belong to this syllable, to save time.
     start, end = max(loudest - 110, 0), min(loudest + 130, len(f0))
     bounds = np.round(np.array([start, end]) * FRAME * RATE).astype(int)
     piece = np.ascontiguousarray(audio[bounds[0] : bounds[1]])
@@ -122,7 +122,7 @@ def cut(audio: np.ndarray) -> Recorded | None:
         return None
     start, first, last, end = borders
     syllable = slice(start, end)
-    # With threshold 0 it is DIO alone who says what is voiced.
+    # With threshold 0, DIO alone decides which frames are voiced.
     noise = vocoder.d4c(piece, f0[syllable], times[syllable], RATE, threshold=0.0, fft_size=N_FFT)
     columns = np.round(np.array(APERIODIC) * N_FFT / RATE).astype(int)
     noise = 20.0 * np.log10(noise[:, columns] + 1e-3)
@@ -134,7 +134,7 @@ def cut(audio: np.ndarray) -> Recorded | None:
 def _borders(
     shape: np.ndarray, loud: np.ndarray, voiced: np.ndarray, loudest: int
 ) -> tuple[int, int, int, int] | None:
-    """Frames where a syllable starts, its vowel starts and ends, and the syllable has ended."""
+    """The frames at the start of a syllable, the start and end of its vowel, and its end."""
     speech = POINTS < 5000.0
     bright = shape[:, speech]
     near = shape[max(loudest - 2, 0) : loudest + 3, speech].mean(0)
@@ -169,14 +169,14 @@ def _recorded(
 
 
 def _power(shape: np.ndarray) -> float:
-    """Power in dB of mean envelopes (n, k): what a sound of this envelope has."""
+    """Power in dB of the mean of envelopes (n, k)."""
     bins = np.arange(N_FFT // 2 + 1) * RATE / N_FFT
     mean = np.interp(bins, POINTS, 10.0 ** (shape / 10.0).mean(0).astype(float))
     return float(10.0 * np.log10(mean.mean()))
 
 
 def _onset(loud: np.ndarray, voiced: np.ndarray, first: int, peak: float) -> int:
-    """Where the consonant before a vowel begins: after the silence or the vowel before it."""
+    """The first frame of the consonant before a vowel, after the silence or vowel before that."""
     floor = max(np.quantile(loud, 0.05) + 10.0, peak - 42.0)
     start, quiet, vowel = first, 0, 0
     for i in range(first - 1, max(first - 60, 0) - 1, -1):
@@ -194,7 +194,7 @@ def formants(shape: np.ndarray) -> tuple[float, float]:
     top = 5500.0
     frequencies = np.linspace(0.0, top, 257)
     power = 10.0 ** (np.interp(frequencies, POINTS, shape) / 10.0)
-    # Differentiated, as before any linear prediction of speech, against the source's slope.
+    # Pre-emphasis by differentiation, against the spectral slope of the source.
     correlation = np.fft.irfft(power * (frequencies**2 + 50.0**2))
     order = 11
     correlation[0] *= 1.0001

@@ -15,7 +15,7 @@ from common.songs.writing.score import Note
 from common.support.errors import UsageError
 
 RATE = 44100
-"""All rendering happens at this rate, in Hz."""
+"""Sample rate of all rendering, in Hz."""
 
 BLOCK = 64
 """FluidSynth computes blocks of 64 samples, so notes start on that grid (1.5 ms)."""
@@ -44,7 +44,7 @@ def default_soundfont() -> str:
 
 
 def check_soundfont(soundfont: str | None) -> str:
-    """The path of a named soundfont, or of the default one; UsageError if there is none there."""
+    """The path of a soundfont (default: the one of pretty_midi); UsageError if it is not one."""
     path = Path(soundfont or default_soundfont())
     if not path.is_file():
         raise UsageError(f"there is no soundfont at {path}")
@@ -58,7 +58,7 @@ def check_soundfont(soundfont: str | None) -> str:
 def _open(soundfont: str) -> tuple[fluidsynth.Synth, int]:
     settings = {"synth.reverb.active": 0, "synth.chorus.active": 0, "synth.polyphony": 96}
     if soundfont != default_soundfont():
-        # Others have hundreds of megabytes: only what a program needs is read.
+        # Others have hundreds of megabytes: read only the samples of the selected program.
         settings["synth.dynamic-sample-loading"] = 1
     synth = fluidsynth.Synth(gain=0.5, samplerate=float(RATE), channels=16, **settings)
     font = synth.sfload(soundfont)
@@ -104,7 +104,7 @@ def play(
     path = str(soundfont or default_soundfont())
     if path == default_soundfont():
         _keep(path)
-    # A fresh synth per part: a used one keeps traces (voice order, filters) even after a reset,
+    # A new synth per part: a used one keeps state (voice order, filters) even after a reset,
     # and the same part would not give the same samples twice.
     synth, font = _open(path)
     channel, bank = (9, DRUM_BANK) if drums else (0, 0)

@@ -1,4 +1,4 @@
-"""The singer: turns syllables into a sung voice, noise and all."""
+"""The synthetic singer: render syllables with voice, consonant noise and breaths."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from scipy import fft
 
 from common.songs.sound.formants import INHALE, ROUNDED, Noise
-from common.songs.sound.gestures import move
-from common.songs.sound.syllables import PAUSE, Sung, heard_within, phrases
+from common.songs.sound.gestures import control_signals
+from common.songs.sound.syllables import PAUSE, Sung, audible_notes, phrases
 from common.songs.sound.vocoder import Vocoder
 from common.songs.sound.voices import Voice
 from common.songs.writing.score import Syllable
@@ -24,15 +24,15 @@ def sing(
 ) -> np.ndarray:
     """Sing one melody: float32 mono (t,), exactly round(duration * sample_rate) samples.
 
-    Where two notes overlap, the later one cuts the earlier one off. The peak lies between 0.3 and
-    0.7, by the loudest velocity; where nothing is sung or breathed there is silence. The same
-    arguments and the same state of `rng` give the same samples.
-    Raises ValueError for a negative duration, or a vowel or consonant that no singer knows.
+    Where two notes overlap, the later one cuts the earlier one off. The peak is from 0.3 to 0.7,
+    depending on the loudest velocity; rests without a breath are silent. The same arguments and the
+    same state of `rng` give the same samples.
+    ValueError for a negative duration, or an unknown vowel or consonant.
     """
-    heard = heard_within(notes, duration)
+    heard = audible_notes(notes, duration)
     n_samples = round(duration * sample_rate)
     vocoder = Vocoder(voice, sample_rate)
-    # Room at both ends, so that sounds that begin or end outside need no special case.
+    # A margin at both ends, so that sounds that begin or end outside need no special case.
     margin = vocoder.n_fft
     audio = np.zeros(n_samples + 2 * margin, np.float32)
     silent_since = 0.0
@@ -41,17 +41,17 @@ def sing(
         last = min(round((phrase[-1].end + 0.12) * sample_rate), n_samples + margin // 4)
         n_frames = max((last - first) // vocoder.hop_length, 4)
         times = (first + vocoder.hop_length * np.arange(n_frames)) / sample_rate
-        motion = move(phrase, voice, times, rng)
+        motion = control_signals(phrase, voice, times, rng)
         vocoder.add(audio, margin + first, motion, rng)
         for sung in phrase:
-            hiss(audio[margin:], sung, voice, sample_rate, rng)
-        inhale(audio[margin:], silent_since, phrase[0].onset, voice, sample_rate, rng)
+            add_consonant_noise(audio[margin:], sung, voice, sample_rate, rng)
+        add_inhalation(audio[margin:], silent_since, phrase[0].onset, voice, sample_rate, rng)
         silent_since = phrase[-1].end
-    return finished(audio[margin : margin + n_samples], heard, sample_rate)
+    return fade_and_scale(audio[margin : margin + n_samples], heard, sample_rate)
 
 
-def finished(audio: np.ndarray, heard: Sequence[Syllable], sample_rate: int) -> np.ndarray:
-    """Sung audio (t,), changed in place: without a click at its end, as loud as its notes ask."""
+def fade_and_scale(audio: np.ndarray, heard: Sequence[Syllable], sample_rate: int) -> np.ndarray:
+    """Fade out sung audio (t,) and set its peak by the loudest velocity, in place."""
     fade = min(len(audio), round(0.004 * sample_rate))
     audio[len(audio) - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
     peak = np.abs(audio).max(initial=0.0)
@@ -71,7 +71,7 @@ def add_noise(
 ) -> None:
     """Add shaped noise to audio (t,) from `start` seconds on.
 
-    envelope: times in seconds from start, and RMS levels at these times; ends are 0.
+    envelope: times in seconds from `start`, and the RMS levels at these times; 0 at both ends.
     """
     n_samples = int(envelope[0][-1] * sample_rate)
     first = round(start * sample_rate)
@@ -88,7 +88,7 @@ def add_noise(
     audio[first + skipped : first + skipped + n_kept] += samples[skipped : skipped + n_kept]
 
 
-def hiss(
+def add_consonant_noise(
     audio: np.ndarray, sung: Sung, voice: Voice, sample_rate: int, rng: np.random.Generator
 ) -> None:
     """Add the noise of a syllable's fricative, or the burst of its stop."""
@@ -113,7 +113,7 @@ def hiss(
     add_noise(audio, start, (times, level * levels), consonant.noise, scale, sample_rate, rng)
 
 
-def inhale(
+def add_inhalation(
     audio: np.ndarray,
     silent_since: float,
     onset: float,
@@ -121,7 +121,7 @@ def inhale(
     sample_rate: int,
     rng: np.random.Generator,
 ) -> None:
-    """Add the breath drawn before a phrase that starts at `onset`, if the pause allows one."""
+    """Add an inhalation before a phrase that starts at `onset`, if the pause is long enough."""
     pause = onset - silent_since
     length = min(rng.uniform(0.25, 0.55), 0.6 * pause)
     level = INHALE.level * voice.inhale * rng.uniform(0.5, 1.3)

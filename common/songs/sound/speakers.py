@@ -1,4 +1,4 @@
-"""Recorded people: which speakers are installed, and what of their speech can be sung."""
+"""Recorded speakers: find those that are installed, and extract the syllables to sing with."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from common.support.files import data_home, locked, write_whole
 from common.support.pyworld_compat import world
 
 ANALYSIS_VERSION = 1
-"""One more whenever the analysis of the same recordings gives other numbers."""
+"""Increase it whenever the analysis of the same recordings gives other numbers."""
 
 ENDINGS = {".ogg", ".oga", ".opus", ".wav", ".flac", ".mp3"}
 
 MIN_SYLLABLES, MAX_RECORDINGS = 12, 30
 
 MIN_BAND = 7000.0
-"""Hz: recordings that end below are of no use for a song at 44.1 kHz."""
+"""Minimum bandwidth of a speaker's recordings in Hz, for songs at 44.1 kHz."""
 
 MIN_SNR = 25.0
-"""dB between loud and quiet moments of a recording: below, the room would sing along."""
+"""Minimum difference in dB between loud and quiet frames: below it, room noise is audible."""
 
 MAX_CLIPPED = 0.002
-"""Part of the samples at full scale."""
+"""Maximum fraction of the samples at full scale."""
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """Someone whose recordings can sing; `pitch` is that of the speech, as a MIDI number.
+    """A speaker to sing with; `pitch` is that of the speech, as a MIDI number.
 
-    `stretch` is a factor on all formants: 1.1 makes a smaller person of the same speaker.
+    `stretch` is a factor on all formants: with 1.1 the speaker sounds like a smaller person.
     """
 
     name: str
@@ -55,10 +55,10 @@ class Speaker:
 
 
 def speakers(library_voices: tuple[Path, ...]) -> tuple[Speaker, ...]:
-    """Everyone who speaks well enough in the folders at and below those given, by name.
+    """The speakers with good enough recordings in the given folders and below, by name.
 
-    A folder is a speaker. The first call analyses their recordings, seconds each, and keeps the
-    result below data_home(); later calls read it. UsageError where WORLD is not installed then.
+    A folder is a speaker. The first call analyses the recordings, in seconds per speaker, and keeps
+    the result below data_home(). UsageError if that call finds WORLD not installed.
     """
     return _speakers(tuple(library_voices), data_home() / "voices")
 
@@ -66,12 +66,12 @@ def speakers(library_voices: tuple[Path, ...]) -> tuple[Speaker, ...]:
 def draw_speaker(
     everyone: Sequence[Speaker], notes: Sequence[Note], rng: np.random.Generator
 ) -> Speaker:
-    """One of the speakers who could sing these notes, or of all if none could, a little stretched.
+    """Draw a speaker whose range fits the notes, or any if none fits, with a random stretch.
 
-    People sing from about where they speak to an octave above. ValueError if there is nobody.
+    A singer's range is about the octave above the speaking pitch. ValueError without speakers.
     """
     if not everyone:
-        raise ValueError("there is nobody to draw a speaker from")
+        raise ValueError("there are no speakers to draw from")
     pitch = np.median([note.pitch for note in notes]) if notes else 60.0
     fitting = [one for one in everyone if -1.0 <= pitch - one.pitch <= 13.0] or everyone
     chosen = fitting[int(rng.integers(len(fitting)))]
@@ -86,7 +86,7 @@ def _speakers(roots: tuple[Path, ...], cache: Path) -> tuple[Speaker, ...]:
         digest = zlib.crc32(
             paths[0].read_bytes(), zlib.crc32(f"{ANALYSIS_VERSION} {sizes}".encode())
         )
-        # The same recordings below two names are one speaker.
+        # The same recordings under two names are one speaker.
         folders.setdefault(digest, (f"{name.replace('/', '-')}-{digest:08x}.npz", name, paths))
     missing = [kept for kept in folders.values() if not (cache / kept[0]).exists()]
     if missing:
@@ -100,13 +100,13 @@ def _speakers(roots: tuple[Path, ...], cache: Path) -> tuple[Speaker, ...]:
     for file, name, _ in folders.values():
         with np.load(cache / file) as content:
             card = json.loads(str(content["card"]))
-        if is_fit(card):
+        if is_usable(card):
             found.append(Speaker(name, card["pitch"], cache / file))
     return tuple(sorted(found, key=lambda speaker: speaker.name))
 
 
 def _folders(roots: tuple[Path, ...]) -> Iterator[tuple[str, list[Path]]]:
-    """Names of folders with enough recordings of their own, and these."""
+    """The name and the recordings of every folder with enough recordings."""
     for root in roots:
         for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
             paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
@@ -114,8 +114,8 @@ def _folders(roots: tuple[Path, ...]) -> Iterator[tuple[str, list[Path]]]:
                 yield "/".join(folder.parts[-3:]), paths
 
 
-def is_fit(card: dict) -> bool:
-    """Whether a speaker's recordings are many, wide, quiet and clean enough to sing with."""
+def is_usable(card: dict) -> bool:
+    """Whether a speaker's recordings have the required number, bandwidth, SNR and clipping."""
     return (
         card["syllables"] >= MIN_SYLLABLES
         and card["band"] >= MIN_BAND
@@ -125,7 +125,7 @@ def is_fit(card: dict) -> bool:
 
 
 def analyse(name: str, paths: list[Path], file: Path) -> None:
-    """Write what can be sung of a speaker's recordings, and a card that says how good they are."""
+    """Write the syllables of a speaker's recordings, with a card of their quality, to `file`."""
     chosen = np.unique(np.linspace(0, len(paths) - 1, MAX_RECORDINGS).astype(int))
     syllables, qualities = [], []
     for index in chosen:
@@ -140,7 +140,7 @@ def analyse(name: str, paths: list[Path], file: Path) -> None:
     if syllables:
         card["snr"], card["clipped"] = np.median(qualities, 0)[0], np.mean(qualities, 0)[1]
         card["pitch"] = float(np.median([syllable.pitch for syllable in syllables]))
-        # Far from it, the pitch was not heard right, and nor was what follows from it.
+        # Far from the median the estimated pitch is wrong, and so is what is computed from it.
         syllables = [one for one in syllables if abs(one.pitch - card["pitch"]) < 10.0]
         card["syllables"] = len(syllables)
         card["band"] = band(np.concatenate([syllable.shape for syllable in syllables]))
@@ -171,14 +171,14 @@ def load(path: Path) -> tuple[Recorded, ...]:
 
 
 def quality(audio: np.ndarray) -> tuple[float, float]:
-    """dB between loud and quiet frames of audio (t,), and the part of its samples at full scale."""
+    """dB between loud and quiet frames of audio (t,), and the fraction of clipped samples."""
     loud = frame_levels(audio)
-    loud = loud[loud > -90.0]  # silence that somebody cut in says nothing about the room
+    loud = loud[loud > -90.0]  # digital silence says nothing about the noise of the room
     low, high = np.quantile(loud, [0.05, 0.95])
     return float(high - low), float(np.mean(np.abs(audio) > 0.97))
 
 
 def band(shape: np.ndarray) -> float:
-    """Hz from which on the brightest envelopes (n, k) stay 55 dB and more below their peak."""
+    """Bandwidth in Hz: the brightest envelopes (n, k) stay 55 dB below their peak above it."""
     bright = np.quantile(shape.astype(np.float32), 0.99, axis=0)
     return float(POINTS[np.flatnonzero(bright > bright.max() - 55.0).max()])

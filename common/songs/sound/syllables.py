@@ -1,4 +1,4 @@
-"""When the sounds of syllables start: consonants, bursts, vowels, and phrases between pauses."""
+"""Timing of syllables: consonants, bursts and vowels, and phrases between pauses."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from common.songs.writing.score import CONSONANTS as SPELLINGS
 from common.songs.writing.score import VOWELS, Syllable
 
 PAUSE = 0.25
-"""Seconds of rest from which on the next note begins a new phrase."""
+"""A longer rest, in seconds, starts a new phrase."""
 
 
 @dataclass(frozen=True)
 class Sung:
-    """A syllable and when its parts sound, in seconds: onset, burst, voice (of the vowel), end."""
+    """A syllable and the times of its parts in seconds; `voice` is the start of the vowel."""
 
     note: Syllable
     consonant: Consonant | None
@@ -26,24 +26,24 @@ class Sung:
     end: float
 
 
-def heard_within(notes: Sequence[Syllable], duration: float) -> list[Syllable]:
-    """The notes that sound in a song of so many seconds.
+def audible_notes(notes: Sequence[Syllable], duration: float) -> list[Syllable]:
+    """The notes of positive length that start in the first `duration` seconds.
 
-    Raises ValueError for a negative duration, or a vowel or consonant that no singer knows.
+    ValueError for a negative duration, or an unknown vowel or consonant.
     """
     if duration < 0:
-        raise ValueError(f"a song lasts 0 s or more, not {duration}")
+        raise ValueError(f"the duration must be 0 s or more, not {duration}")
     for note in notes:
         if note.vowel not in VOWELS or note.consonant not in SPELLINGS:
-            raise ValueError(f"no singer knows the syllable {note.consonant!r} + {note.vowel!r}")
+            raise ValueError(f"unknown syllable {note.consonant!r} + {note.vowel!r}")
     return [note for note in notes if 0 <= note.start < duration and note.end > note.start]
 
 
 def phrases(notes: Sequence[Syllable], voice: Voice) -> list[list[Sung]]:
-    """Time the sounds of all syllables; notes apart by a PAUSE begin a new phrase.
+    """Time the parts of all syllables; a rest longer than PAUSE starts a new phrase.
 
-    A consonant takes its time from before the note, so that the vowel meets the beat; where the
-    note before is short it is said faster.
+    A consonant starts before its note, so that the vowel starts on the beat; it is shorter after a
+    short note.
     """
     ordered = sorted(notes, key=lambda note: note.start)
     groups: list[list[Sung]] = []
@@ -64,7 +64,7 @@ def phrases(notes: Sequence[Syllable], voice: Voice) -> list[list[Sung]]:
             groups.append([sung])
             continue
         last = groups[-1][-1]
-        # Legato: a note that reaches the next one lasts until that one's first sound.
+        # Legato: a note that reaches the next one lasts until the next syllable's onset.
         reach = onset if before.end > onset - 0.03 else last.end
         groups[-1][-1] = Sung(
             last.note, last.consonant, last.onset, last.burst, last.voice, max(reach, last.voice)

@@ -1,7 +1,7 @@
-"""The singer's sound: glottal pulses and breath noise through a moving vocal tract.
+"""Source-filter synthesis of the singer: glottal pulses and aspiration through a moving tract.
 
-Every glottal pulse is built in the frequency domain as source times tract and added at its exact,
-fractional time. So nothing aliases, and each pulse has its own pitch, shape and vowel.
+Every glottal pulse is computed in the frequency domain as source times tract and added at its
+exact, fractional time. This avoids aliasing, and each pulse has its own pitch, shape and vowel.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from common.songs.sound.glottis import pulse_times, source_response
 from common.songs.sound.voices import Voice
 
 N_DELAYS = 64
-"""Steps per sample in which a pulse can be placed: the error stays below -50 dB at 10 kHz."""
+"""Positions of a pulse per sample: enough for an error below -50 dB at 10 kHz."""
 
 BLOCK = 128
 """Frames computed at once: small enough to stay in the processor's cache."""
 
 
 class Vocoder:
-    """Plays the motions of one voice at one sample rate."""
+    """Synthesises one voice at one sample rate."""
 
     def __init__(self, voice: Voice, sample_rate: int) -> None:
         self.voice = voice
@@ -31,7 +31,7 @@ class Vocoder:
         self.n_fft = 2 ** round(np.log2(0.0464 * sample_rate))
         self.hop_length = self.n_fft // 8
         self.frequencies = fft.rfftfreq(self.n_fft, 1.0 / sample_rate).astype(np.float32)
-        self.colour = colour(voice, self.frequencies)
+        self.static = static_response(voice, self.frequencies)
         # A pulse starts before the glottis closes, so time 0 is a quarter into its buffer.
         self.before = self.n_fft // 4
         shifts = self.before + np.arange(N_DELAYS) / N_DELAYS
@@ -57,7 +57,7 @@ class Vocoder:
         times, levels = times[heard], levels[heard]
         nearest = np.round(times / self.hop_length).astype(int)
 
-        # The breath streams while the folds are open: its noise pulses with the voice.
+        # Air flows while the folds are open, so the pulses of the voice modulate the aspiration.
         pulsing = np.interp(np.cos(2.0 * np.pi * phase), [-1.0, 0.0, 1.0], [0.45, 0.8, 1.5])
         depth = np.interp(samples, frames, np.minimum(motion.level * 4.0, 1.0))
         noise = rng.standard_normal(len(samples), np.float32)
@@ -66,7 +66,7 @@ class Vocoder:
 
         for start in range(0, n_frames, BLOCK):
             block = slice(start, min(start + BLOCK, n_frames))
-            tract = self.colour * tract_response(
+            tract = self.static * tract_response(
                 self.frequencies,
                 motion.formants[block],
                 motion.bandwidths[block],
@@ -122,11 +122,11 @@ def energy(spectra: np.ndarray, n_fft: int) -> np.ndarray:
     return np.einsum("nf,nf->n", flat, flat) * (2.0 / n_fft)
 
 
-def colour(voice: Voice, frequencies: np.ndarray) -> np.ndarray:
-    """Complex response (f,) of what does not move: formants above F5, twang, air and chest."""
+def static_response(voice: Voice, frequencies: np.ndarray) -> np.ndarray:
+    """Complex response (f,) of the static part: formants above F5, twang, air and chest."""
     f = np.maximum(frequencies, 20.0).astype(np.float64)
-    # Five resonators fall off where a tube's row of resonances goes on (Fant's higher pole
-    # correction): undo that on the neutral vowel, then fall as gently as real tracts do.
+    # Real tracts have resonances above F5. Compensate the roll-off of five resonators for the
+    # neutral vowel (Fant's higher pole correction), then apply the gentler slope of real tracts.
     scale = voice.scale
     neutral = np.array([[500.0, 1500.0, 2500.0, 3500.0, 4500.0]]) * scale
     five = tract_response(
@@ -140,14 +140,14 @@ def colour(voice: Voice, frequencies: np.ndarray) -> np.ndarray:
     decibels += voice.twang * np.exp(-0.5 * ((octaves - np.log2(2900.0)) / 0.4) ** 2)
     decibels += voice.air / (1.0 + np.exp(-(octaves - np.log2(7000.0)) / 0.2))
     decibels += voice.chest / (1.0 + np.exp((np.log2(f) - np.log2(330.0)) / 0.2))
-    # Pulses between samples need a spectrum that ends before half the sample rate.
+    # Fractional delays need a spectrum that ends below half the sample rate.
     nyquist = frequencies[-1]
     end = np.clip((nyquist - frequencies) / (0.1 * nyquist), 0.0, 1.0)
     return (minimum_phase(10.0 ** (decibels / 20.0)) * end).astype(np.complex64)
 
 
 def minimum_phase(magnitude: np.ndarray) -> np.ndarray:
-    """The causal response (f,) of this magnitude whose energy comes earliest, by its cepstrum."""
+    """The minimum-phase response (f,) of a magnitude (f,), from its cepstrum."""
     cepstrum = fft.irfft(np.log(magnitude))
     half = len(magnitude) - 1
     cepstrum[1:half] *= 2.0

@@ -1,4 +1,4 @@
-"""Who sings: the parameters of a voice, drawn from its number."""
+"""The parameters of a synthetic voice, drawn from its number."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ class Voice:
 
     number: int
     kind: str  # "male", "female" or "child"
-    centre: float  # the pitch sung with middling effort; higher ones are pressed and bright
+    centre: float  # the pitch of medium effort; higher notes are more pressed
     tract: float  # formants relative to the average of the kind
     accent: tuple[tuple[float, float, float], ...]  # F1 to F3 of each vowel relative to the table
     damping: float  # formant bandwidths relative to the table
     upper_step: float  # distance of the weak formants above F5 in Hz
-    upper_slope: float  # dB per octave that the tract loses above them
-    ring: float  # singer's formant: how far F3 to F5 are drawn together, 0 to 1
+    upper_slope: float  # roll-off above about 4.8 kHz in dB per octave
+    ring: float  # singer's formant: how far F3 to F5 move together, 0 to 1
     twang: float  # dB added around 3 kHz
     air: float  # dB added above 8 kHz
     chest: float  # dB added below 300 Hz
     rd: float  # glottal shape at a middle velocity, 0.5 (bright) to 1.6 (soft)
     dynamics: float  # dB from the softest to the loudest velocity
     breath: float  # aspiration while voiced
-    inhale: float  # loudness of breaths between phrases, 0: unheard
-    jitter: float  # part of a period
+    inhale: float  # level of breaths between phrases, 0: none
+    jitter: float  # fraction of a period
     shimmer: float  # dB
-    growl: float  # every second pulse weaker by this part
+    growl: float  # every second pulse is weaker by this fraction
     vibrato_rate: float  # Hz
     vibrato_depth: float  # semitones
     vibrato_delay: float
-    tremolo: float  # dB of loudness that go with the vibrato
+    tremolo: float  # random changes of the level in dB
     drift: float  # semitones
-    transition: float  # pitch change from note to note
-    glide: float  # pitch change that is meant to be heard
+    transition: float  # time of a pitch change between notes
+    glide: float  # time of an audible glide
     scoop: float  # probability that a phrase starts from below
-    coarticulation: float  # formants from one sound to the next
+    coarticulation: float  # time of formant transitions
     attack: float
     release: float
-    consonants: float  # their loudness, 1: as in the table
+    consonants: float  # their level, 1: as in the table
     crispness: float  # consonant length, 1: as in the table
     nasality: float  # 0 to 1
-    diphthong: float  # how far long vowels drift, 1: as in the table
+    diphthong: float  # how far the formants of long vowels move, 1: as in the table
 
     @property
     def scale(self) -> float:
@@ -56,16 +56,16 @@ class Voice:
 
 
 def voice(number: int) -> Voice:
-    """The singer of this number: the same one always; number % 3 says man, woman or child."""
+    """Draw the voice of a number: male, female or child by number % 3; ValueError below 0."""
     if number < 0:
-        raise ValueError(f"a voice's number is 0 or more, not {number}")
+        raise ValueError(f"the number of a voice must be 0 or more, not {number}")
     rng = np.random.default_rng((0x5106E2, number))
     kind = KINDS[number % 3]
     centre = {"male": 54.0, "female": 65.0, "child": 70.0}[kind] + rng.uniform(-4.0, 4.0)
     rd = float(np.exp(rng.uniform(np.log(0.55), np.log(1.5))))
     ring = {"male": 0.75, "female": 0.4, "child": 0.2}[kind] * rng.uniform(0.0, 1.0)
     accent = rng.uniform(0.95, 1.05, (len(VOWELS), 3)) * rng.uniform(0.96, 1.04, 3)
-    # Bright, pressed voices breathe little; soft ones a lot: one draw moves both.
+    # Pressed voices have little aspiration and soft ones a lot, so it depends on rd.
     breath = 0.015 * (rd / 0.6) ** 1.6 * np.exp(rng.uniform(-0.7, 0.9))
     return Voice(
         number=number,

@@ -1,1 +1,1 @@
-"""From a seed to a score: style, form, chords, tunes, drums and who plays them."""
+"""Compose a score from a seed: style, form, chords, melodies, drums and instruments."""

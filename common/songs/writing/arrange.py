@@ -1,4 +1,4 @@
-"""Arrangement: which player plays in which bar, and which sounds the players have."""
+"""Arrangement: which player plays in which bar, and which sound each player has."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from common.songs.writing.score import Variety
 from common.songs.writing.styles import Layer, Style
 
 Sounds = Callable[..., tuple[int, ...]]
-"""A family's programs, kits, presets or voices, as `programs` gives them."""
+"""A function like `programs`: family → its programs, kits, presets or voices."""
 
-EVERYONE = ("drums", "bass", "other", "vocals")
-BAND = EVERYONE[:3]
-CASTS: dict[str, tuple[tuple[tuple[str, ...], float], ...]] = {
+ALL_STEMS = ("drums", "bass", "other", "vocals")
+BAND = ALL_STEMS[:3]
+SECTION_STEMS: dict[str, tuple[tuple[tuple[str, ...], float], ...]] = {
     "intro": ((BAND, 5.0), (("other",), 2.0), (("drums",), 0.7), (("drums", "bass"), 0.8),
               (("drums", "other"), 1.0), (("other", "vocals"), 0.6), (("bass", "other"), 1.0),
               (("vocals",), 0.3)),
     "break": ((("drums", "bass"), 2.0), (("drums",), 0.7), (("other",), 1.2),
               (("other", "vocals"), 0.8), (("drums", "vocals"), 0.5), (("bass", "other"), 1.0),
               (("vocals",), 0.3), (("drums", "other"), 0.7), (BAND, 2.5)),
-    "verse": ((EVERYONE, 9.0), (("drums", "other", "vocals"), 0.5),
+    "verse": ((ALL_STEMS, 9.0), (("drums", "other", "vocals"), 0.5),
               (("bass", "other", "vocals"), 0.6), (("drums", "bass", "vocals"), 0.5),
               (("other", "vocals"), 0.4)),
-    "bridge": ((EVERYONE, 2.0), (("other", "vocals"), 1.5), (("bass", "other", "vocals"), 1.0)),
+    "bridge": ((ALL_STEMS, 2.0), (("other", "vocals"), 1.5), (("bass", "other", "vocals"), 1.0)),
     "solo": ((BAND, 1.0),),
-    "chorus": ((EVERYONE, 1.0),),
-    "outro": ((EVERYONE, 1.0), (BAND, 1.0)),
+    "chorus": ((ALL_STEMS, 1.0),),
+    "outro": ((ALL_STEMS, 1.0), (BAND, 1.0)),
 }  # fmt: skip
-ALONE: tuple[tuple[tuple[str, ...], float], ...] = (
+BREAK_STEMS: tuple[tuple[tuple[str, ...], float], ...] = (
     (("drums",), 2.0), (("vocals",), 1.5), (("drums", "vocals"), 1.0), (("other",), 0.7), ((), 0.5),
 )  # fmt: skip
-"""Who stays when the band stops for a bar."""
+"""The stems that continue when the band stops for a bar."""
 
 
 class Player(NamedTuple):
-    """One part to be: `family` gives its register, `rhythm` the pattern it was handed."""
+    """The player of one part; `family` sets its register, `rhythm` names its pattern."""
 
     name: str
     stem: str
@@ -59,8 +59,8 @@ class Player(NamedTuple):
     rhythm: str = ""
 
     @property
-    def compass(self) -> tuple[int, int]:
-        """The lowest and the highest MIDI pitch to write for this player."""
+    def pitch_range(self) -> tuple[int, int]:
+        """The lowest and the highest MIDI pitch of this player."""
         if self.instrument == "voice":
             return VOICE_RANGES[self.program % 3]
         return REGISTERS[self.family]
@@ -68,13 +68,13 @@ class Player(NamedTuple):
 
 @dataclass
 class Arrangement:
-    """Per player the bars in which it plays; per bar how the drums play, if not in full."""
+    """The bars in which each player plays, and how the drums play in bars with reduced drums."""
 
     on: dict[str, set[int]] = field(default_factory=dict)
     drum_modes: dict[int, str] = field(default_factory=dict)
 
 
-def hire(
+def draw_players(
     style: Style,
     split: str,
     variety: Variety,
@@ -82,7 +82,7 @@ def hire(
     voice: np.random.Generator,
     held_out: bool = False,
 ) -> list[Player]:
-    """The players of a song, with sounds that its split may use."""
+    """Draw the players of a song, with sounds that its split may use."""
     sounds = partial(programs, split=split, timbres=variety.timbres, held_out=held_out)
     players = _drummers(style, split, variety.timbres, sounds, rng)
     family = pick(rng, preferred(style.bass_families, split))
@@ -105,7 +105,7 @@ def hire(
 def _drummers(
     style: Style, split: str, timbres: bool, sounds: Sounds, rng: np.random.Generator
 ) -> list[Player]:
-    """The drummer, and now and then somebody with percussion."""
+    """The drummer, and in some songs a percussionist."""
     kit = weighted(rng, style.kits)
     if kit == "drum synth" and not timbres:
         kit = "acoustic kit"
@@ -114,7 +114,7 @@ def _drummers(
     instrument = "drum synth" if kit == "drum synth" else "sampled"
     players = [Player("drums", "drums", "drums", instrument, pick(rng, sounds(kit)), kit)]
     if style.percussion and flip(rng, 0.5):
-        # The drum synth's percussion is sampled, except where no sampled kit is held out.
+        # Percussion beside the drum synth is sampled; validation songs have no acoustic kit for it.
         sampled = instrument == "drum synth" and split != "valid"
         hands, instrument = ("acoustic kit", "sampled") if sampled else (kit, instrument)
         program = players[0].program if hands == kit else pick(rng, sounds(hands))
@@ -128,7 +128,7 @@ def _drummers(
 def _layer_player(
     layer: Layer, split: str, sounds: Sounds, rng: np.random.Generator, used: set[int]
 ) -> Player:
-    # Families with many sounds come up more often, so that all their sounds do.
+    # Families with more sounds are more likely, so that all their sounds are used.
     suited = preferred(layer.families, split)
     family = weighted(rng, [(name, len(sounds(name, timbres=True)) ** 0.6) for name in suited])
     choice = sounds(family)
@@ -145,7 +145,7 @@ def _singers(
     rng: np.random.Generator,
     lead: bool,
 ) -> list[Player]:
-    """The voices: none where an instrument leads, once in a while; else one to four."""
+    """One to four sung parts; rarely none, if an instrument has the lead."""
     if lead and flip(rng, 0.05):
         return []
     kind = weighted(rng, ((0, 0.42), (1, 0.42), (2, 0.16)))
@@ -164,18 +164,18 @@ def _singers(
 
 
 def arrange(plan: Plan, players: list[Player], rng: np.random.Generator) -> Arrangement:
-    """Decide for every section and bar who plays."""
+    """Decide which players play in each section and bar."""
     result = Arrangement({player.name: set() for player in players})
     layers = [player.name for player in players if player.stem == "other" and player.role != "lead"]
-    # Verses leave some layers out, so that the chorus has something to add.
+    # Verses omit some layers, so that the chorus sounds fuller.
     verse = [name for index, name in enumerate(layers) if index == 0 or flip(rng, 0.6)]
     verse = layers[:2] if len(verse) < 2 else verse
-    # Where a bar is a tenth of the song, sections stay whole.
+    # In songs of fewer than ten bars, all stems play in sung sections and the band never stops.
     brief = len(plan.bars) < 10
     for number, span in enumerate(plan.spans):
-        stems = weighted(rng, CASTS[span.name])
+        stems = weighted(rng, SECTION_STEMS[span.name])
         if brief and span.name in SUNG:
-            stems = EVERYONE
+            stems = ALL_STEMS
         chosen = set(verse if span.name in ("verse", "bridge") else layers)
         if span.name in ("intro", "break") and flip(rng, 0.4):
             chosen = {pick(rng, layers)}
@@ -190,7 +190,7 @@ def arrange(plan: Plan, players: list[Player], rng: np.random.Generator) -> Arra
             half = sorted(bars)[: max(len(bars) // 2, 1)]
             result.drum_modes.update(dict.fromkeys(half, mode))
         if not brief and span.bars >= 2 and number + 1 < len(plan.spans) and flip(rng, 0.16):
-            stay = weighted(rng, ALONE)
+            stay = weighted(rng, BREAK_STEMS)
             for player in players:
                 if player.stem not in stay:
                     result.on[player.name].discard(span.bar + span.bars - 1)
@@ -203,7 +203,7 @@ def arrange(plan: Plan, players: list[Player], rng: np.random.Generator) -> Arra
 
 
 def _share(rng: np.random.Generator, span: Span, player: Player, bars: set[int]) -> set[int]:
-    """The bars of a section that a player takes: all, the second half, or none."""
+    """The bars of a section in which a player plays: all, the second half, or none."""
     late = {bar for bar in bars if bar >= span.bar + span.bars / 2}
     if player.role == "double":
         return bars if span.name == "chorus" else set()
@@ -211,7 +211,7 @@ def _share(rng: np.random.Generator, span: Span, player: Player, bars: set[int])
         return late if span.name in SUNG and flip(rng, 0.2) else set()
     if span.name == "intro" and span.bars >= 2 and flip(rng, 0.3):
         return late
-    if span.name == "verse" and span.take == 0 and player.stem in ("drums", "bass"):
+    if span.name == "verse" and span.repeat == 0 and player.stem in ("drums", "bass"):
         return late if span.bars >= 4 and flip(rng, 0.1) else bars
     if player.role == "percussion" and span.name == "verse" and flip(rng, 0.4):
         return set()

@@ -1,4 +1,4 @@
-"""Bass lines: patterns over the roots, lines that follow the kick, walking quarters."""
+"""Bass lines: patterns over the roots, lines that follow the kick, walking bass."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Bassist:
 
     def __init__(self, plan: Plan, rng: np.random.Generator) -> None:
         self.plan, self.rng = plan, rng
-        # The floor of the roots: some basses stay low, some play higher up the neck.
-        self.floor = weighted(rng, ((28, 3.0), (30, 2.0), (33, 1.5)))
+        # The lowest root: some songs have a lower bass than others.
+        self.lowest = weighted(rng, ((28, 3.0), (30, 2.0), (33, 1.5)))
         verse = pick(rng, plan.style.bass)
         chorus = pick(rng, plan.style.bass) if flip(rng, 0.5) else verse
         self.lines = {"verse": verse, "chorus": chorus}
@@ -28,7 +28,7 @@ class Bassist:
         }
 
     def _mutate(self, line: str) -> str:
-        """The song's own version of a stock line: a few weak notes change."""
+        """Vary a pattern for this song: a few notes off the beat change."""
         tokens = list(line)
         for step, token in enumerate(tokens):
             if token in "R58" and step % 4 and flip(self.rng, 0.15):
@@ -38,7 +38,7 @@ class Bassist:
         return "".join(tokens)
 
     def play(self, span: Span, kicks: list[int]) -> list[Event]:
-        """One section; `kicks` are the steps of the kick drum in its groove."""
+        """Play one section; `kicks` are the steps of the kick drum in its groove."""
         name = self.lines["chorus" if span.name in ("chorus", "solo", "outro") else "verse"]
         events: list[Event] = []
         for bar in range(span.bar, span.bar + span.bars):
@@ -49,7 +49,7 @@ class Bassist:
                 continue
             line = self._follow(kicks) if name == "kick" else self.changed[name]
             if bar % 4 == 3 and flip(self.rng, 0.5) and self.plan.style.beats == 4:
-                # Every fourth bar ends with a run into what follows.
+                # Every fourth bar may end with a run into the next bar.
                 line = line[:12] + pick(self.rng, ("R-A-", "5-A-", "3-5A", "8-7A", "R.5A"))
             events += self._pattern(bar, line)
         return events
@@ -64,7 +64,7 @@ class Bassist:
         return "".join(tokens)
 
     def _root(self, chord: Chord) -> int:
-        return self.floor + (chord.root - self.floor) % 12
+        return self.lowest + (chord.root - self.lowest) % 12
 
     def _pitch(self, token: str, chord: Chord, follower: Chord) -> int:
         root, tones = self._root(chord), chord.pitch_classes
@@ -72,7 +72,9 @@ class Bassist:
             return self._root(follower)
         if token == "A":
             goal = self._root(follower)
-            scale = theory.ladder(self.plan.scale, follower.pitch_classes, goal - 2, goal + 2)
+            scale = theory.scale_pitches(
+                self.plan.scale, follower.pitch_classes, goal - 2, goal + 2
+            )
             near = [pitch for pitch in (*scale, goal - 1) if pitch != goal]
             return max(pick(self.rng, near), LOWEST)
         degrees = {"R": 0, "d": 0, "8": 12, "3": (tones[1] - tones[0]) % 12}
@@ -90,7 +92,7 @@ class Bassist:
             beat = start + step / 4
             chord = plan.chord_at(beat)
             if token == "-" and step and chord.start == beat and chord.root != events_root(events):
-                # A chord that changes under a held note is struck anew.
+                # Play the new root if the chord changes under a held note.
                 token = "R"
             if token in "-.":
                 continue
@@ -119,7 +121,7 @@ class Bassist:
             elif follower is not chord or beat == plan.style.beats - 1:
                 pitch = goal + pick(rng, (-1, 1, -2, 2, 7))
             else:
-                steps = theory.ladder(plan.scale, chord.pitch_classes, LOWEST, HIGHEST)
+                steps = theory.scale_pitches(plan.scale, chord.pitch_classes, LOWEST, HIGHEST)
                 previous = events[-1].pitch
                 near = [p for p in steps if p != previous and abs(p - previous) <= 5]
                 tones = [p for p in near if p % 12 in chord.pitch_classes]
@@ -138,5 +140,5 @@ class Bassist:
 
 
 def events_root(events: list[Event]) -> int:
-    """The pitch class that sounds last, -1 before the first note."""
+    """The pitch class of the last event, or -1 if there is none."""
     return int(events[-1].pitch) % 12 if events else -1

@@ -1,4 +1,4 @@
-"""Composes a song from a seed: style, key, form, chords, and what every player plays."""
+"""Compose a song from a seed: style, key, form, chords, and the notes of every player."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from common.songs.writing.styles import STYLES
 
 FULL = Variety()
 CHOIRS = (52, 53, 54)
-"""General MIDI programs that stand for sung parts in a MIDI file."""
+"""General MIDI programs of sung parts in a MIDI file: male, female, child."""
 
 
 def compose(
@@ -28,20 +28,20 @@ def compose(
     variety: Variety = FULL,
     held_out: bool = False,
 ) -> Song:
-    """Compose a song of so many seconds; the same arguments always give the same song.
+    """Compose a song that lasts `seconds`; the same arguments always give the same song.
 
-    A training song with `held_out` leaves the validation songs' sounds to them; in the other
-    splits it changes nothing.
+    With `held_out`, a training song avoids the sounds of validation songs; it has no effect in the
+    other splits.
 
     ValueError for a negative seed, an unknown split, or less than 4 seconds.
     """
     if seed < 0:
-        raise ValueError(f"a seed is a whole number from 0 up, not {seed}")
+        raise ValueError(f"the seed must be 0 or more, not {seed}")
     check_split(split)
     held_out = held_out and split == "train"
     plan = _plan(seed, split, float(seconds), variety)
     draws = stream(seed, split, "players"), stream(seed, split, "voices")
-    players = arrange.hire(plan.style, split, variety, *draws, held_out)
+    players = arrange.draw_players(plan.style, split, variety, *draws, held_out)
     arrangement = arrange.arrange(plan, players, stream(seed, split, "arrangement"))
     events = _write(plan, players, arrangement, seed, split)
     clock = Clock(plan, stream(seed, split, "swing"))
@@ -49,7 +49,7 @@ def compose(
     for player in players:
         rng = stream(seed, split, "performance " + player.name)
         part = perform(plan, clock, player, events[player.name], arrangement.on[player.name], rng)
-        # A lead instrument that has nothing but the last note to play stays at home.
+        # Omit a lead instrument that would play only the last note.
         if len(part.notes) > (player.role == "lead" and player.stem == "other"):
             parts.append(part)
     beat = 60 / plan.tempo
@@ -78,7 +78,7 @@ def compose(
 
 
 def _plan(seed: int, split: str, seconds: float, variety: Variety) -> Plan:
-    """Style, tempo, key, form and chords; without `styles` always rock at 110 in one form."""
+    """Draw style, tempo, key, form and chords; without `styles`: rock, 110 BPM, one form."""
     rng = stream(seed, split, "plan")
     style = pick(rng, tuple(STYLES.values())) if variety.styles else STYLES["rock"]
     tempo, bars = measure(style, rng, seconds, None if variety.styles else 110.0)
@@ -92,7 +92,7 @@ def _plan(seed: int, split: str, seconds: float, variety: Variety) -> Plan:
 def _write(
     plan: Plan, players: list[Player], arrangement: Arrangement, seed: int, split: str
 ) -> dict[str, list[Event]]:
-    """What every player plays, in beats, as if nobody ever rested."""
+    """Write the events of every player in beats, before the arrangement adds rests."""
     events: dict[str, list[Event]] = {}
     drummer = drumming.Drummer(plan, stream(seed, split, "drums"))
     events["drums"] = drummer.ending()
@@ -113,8 +113,8 @@ def _write(
 
 
 def _line(plan: Plan, player: Player, rng: np.random.Generator, sung: list[Event]) -> list[Event]:
-    """What a player of the stem `other` plays."""
-    low, high = player.compass
+    """Write the events of a player in the stem `other`."""
+    low, high = player.pitch_range
     if player.role == "pad":
         return lines.pad(plan, rng, low, high)
     if player.role == "arpeggio":
@@ -129,34 +129,33 @@ def _line(plan: Plan, player: Player, rng: np.random.Generator, sung: list[Event
 
 
 def _lead(plan: Plan, player: Player, rng: np.random.Generator, sung: list[Event]) -> list[Event]:
-    """The lead instrument: tunes where nobody sings, answers in the singer's pauses."""
-    smith = melody.Tunesmith(plan, rng, player.compass, None)
-    events = smith.ending() if flip(rng, 0.5) else []
+    """Write the lead instrument: melodies in instrumental sections, fills in vocal pauses."""
+    writer = melody.MelodyWriter(plan, rng, player.pitch_range, None)
+    events = writer.ending() if flip(rng, 0.5) else []
     quiet = [span for span in plan.spans if span.name not in SUNG or not sung]
     for span in quiet:
-        events += [event for event in smith.play(span) if event.start < plan.beat(plan.last)]
+        events += [event for event in writer.play(span) if event.start < plan.beat(plan.last)]
     busy = [span for span in plan.spans if span not in quiet]
-    return events + lines.fills(
-        plan, rng, melody.pauses(plan, sung, busy), *player.compass, chance=rng.uniform(0.15, 0.6)
-    )
+    gaps = melody.pauses(plan, sung, busy)
+    return events + lines.fills(plan, rng, gaps, *player.pitch_range, chance=rng.uniform(0.15, 0.6))
 
 
 def _sing(
     plan: Plan, players: list[Player], arrangement: Arrangement, seed: int, split: str,
     events: dict[str, list[Event]],
 ) -> list[Event]:  # fmt: skip
-    """Write all sung parts into `events`; return what the lead voice really sings."""
+    """Write all sung parts into `events`; return what the arrangement keeps of the lead."""
     voices = [player for player in players if player.stem == "vocals"]
     if not voices:
         return []
     rng = stream(seed, split, "melody")
     words = lyrics.Lyrics(stream(seed, split, "lyrics"))
-    smith = melody.Tunesmith(plan, rng, voices[0].compass, words)
+    writer = melody.MelodyWriter(plan, rng, voices[0].pitch_range, words)
     tune: list[Event] = []
     for span in plan.spans:
-        tune += [event for event in smith.play(span) if event.start < plan.beat(plan.last)]
-    tune += smith.ending()
-    taste = weighted(rng, ((2, 3.0), (-2, 1.5), (-5, 0.7), (4, 0.5)))
+        tune += [event for event in writer.play(span) if event.start < plan.beat(plan.last)]
+    tune += writer.ending()
+    interval = weighted(rng, ((2, 3.0), (-2, 1.5), (-5, 0.7), (4, 0.5)))
     events[voices[0].name] = tune
     for voice in voices[1:]:
         if voice.role == "double":
@@ -164,15 +163,15 @@ def _sing(
             events[voice.name] = [event._replace(pitch=event.pitch + detune) for event in tune]
         elif voice.family == "backing":
             vowel = pick(rng, ("u", "o", "a"))
-            events[voice.name] = melody.backing(plan, list(plan.spans), vowel, *voice.compass)
+            events[voice.name] = melody.backing(plan, list(plan.spans), vowel, *voice.pitch_range)
         else:
-            events[voice.name] = melody.harmony(plan, tune, taste, *voice.compass)
+            events[voice.name] = melody.harmony(plan, tune, interval, *voice.pitch_range)
     on = arrangement.on[voices[0].name]
     return [event for event in tune if int(event.start // plan.style.beats) in on]
 
 
 def to_midi(song: Song) -> pretty_midi.PrettyMIDI:
-    """The song as MIDI, one instrument per part; singers become choirs, with rounded pitches."""
+    """Convert to MIDI, one instrument per part; voices become choirs with rounded pitches."""
     midi = pretty_midi.PrettyMIDI(initial_tempo=song.tempo)
     for part in song.parts:
         drums = part.stem == "drums"
@@ -189,7 +188,7 @@ def to_midi(song: Song) -> pretty_midi.PrettyMIDI:
 
 
 def song_json(song: Song) -> dict:
-    """What is to be known about a song beside its audio, ready for `json.dump`."""
+    """Describe a song as a dictionary for `json.dump`."""
     parts = []
     for part in song.parts:
         entry = {

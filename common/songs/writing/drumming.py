@@ -21,7 +21,7 @@ Hits = list[tuple[int, int, int]]
 
 
 def _bar(rng: np.random.Generator, lines: dict[int, str], steps: int) -> Hits:
-    """One bar of a pattern, its optional hits drawn once so that they stay for the song."""
+    """One bar of a pattern; its optional hits are drawn once per song."""
     hits = []
     for pitch, line in lines.items():
         for step, mark in enumerate(line[:steps]):
@@ -33,7 +33,7 @@ def _bar(rng: np.random.Generator, lines: dict[int, str], steps: int) -> Hits:
 
 
 class Drummer:
-    """Plays the drum part; knows the song's grooves, so the bass can follow its kick."""
+    """Plays the drum part; its grooves are fixed per song, so that the bass can follow the kick."""
 
     def __init__(self, plan: Plan, rng: np.random.Generator) -> None:
         self.plan, self.rng, self.steps = plan, rng, plan.style.beats * 4
@@ -43,14 +43,14 @@ class Drummer:
         if chorus == verse or flip(rng, 0.3):
             self.grooves["chorus"] = self._lifted(self.grooves["chorus"])
         self.crash = pick(rng, CRASHES)
-        self.fill_taste = pick(rng, ("toms", "snare", "mixed"))
+        self.fill_style = pick(rng, ("toms", "snare", "mixed"))
 
     def _groove(self, name: str) -> Hits:
         lines = {PITCHES[instrument]: line for instrument, line in DRUMS[name].items()}
         return _bar(self.rng, lines, self.steps)
 
     def _lifted(self, groove: Hits) -> Hits:
-        """The chorus's brighter version: ride or open hi-hat where the closed one was."""
+        """A brighter groove for the chorus: ride or open hi-hat instead of the closed one."""
         bright = PITCHES[weighted(self.rng, (("D", 2.0), ("O", 1.0)))]
         lifted = []
         for step, pitch, velocity in groove:
@@ -62,15 +62,15 @@ class Drummer:
         return lifted
 
     def hits(self, section: str) -> Hits:
-        """The groove that a section is played with."""
+        """The groove of a section."""
         return self.grooves["chorus" if section in ("chorus", "solo", "outro") else "verse"]
 
     def kicks(self, section: str) -> list[int]:
-        """The steps on which the kick falls."""
+        """The steps of the kick in a section's groove."""
         return sorted(step for step, pitch, _ in self.hits(section) if pitch == PITCHES["K"])
 
     def play(self, span: Span, modes: dict[int, str]) -> list[Event]:
-        """One section; `modes` says how a bar is played ("hats", "kick") if not in full."""
+        """Play one section; `modes`: bar → "hats" or "kick" if the drums are reduced there."""
         events: list[Event] = []
         fill_beats = weighted(self.rng, ((1, 2.0), (2, 3.0), (self.plan.style.beats, 1.5)))
         for bar in range(span.bar, span.bar + span.bars):
@@ -95,7 +95,7 @@ class Drummer:
         return events
 
     def _vary(self, groove: Hits, mode: str, bar: int) -> Hits:
-        """Thin the groove out, or add the odd kick and ghost note that no bar shares."""
+        """Reduce the groove by its mode, or add an occasional kick and ghost note."""
         if mode == "hats":
             return [hit for hit in groove if hit[1] in (42, 44, 46, 51, 53)]
         if mode == "kick":
@@ -110,7 +110,7 @@ class Drummer:
         return groove + extra
 
     def _fill(self, first: int, beats: int) -> Hits:
-        """A run over snare and toms that grows towards the next bar."""
+        """A fill over snare and toms that gets louder towards the next bar."""
         rng, hits = self.rng, []
         pattern = (pick(rng, FILL_STEPS) + pick(rng, FILL_STEPS))[: beats * 4]
         if beats == 1:
@@ -120,20 +120,20 @@ class Drummer:
                 continue
             share = step / len(pattern)
             tom = TOMS[min(int(share * len(TOMS) + rng.random()), len(TOMS) - 1)]
-            drum = {"toms": tom, "snare": 38, "mixed": tom if share >= 0.5 else 38}[self.fill_taste]
+            drum = {"toms": tom, "snare": 38, "mixed": tom if share >= 0.5 else 38}[self.fill_style]
             hits.append((first + step, drum, int(80 + 34 * share)))
             if step % 4 == 0:
                 hits.append((first + step, 36, 92))
         return hits
 
     def ending(self) -> list[Event]:
-        """The last stroke: crash and kick on the final downbeat."""
+        """Crash and kick on the final downbeat."""
         start = self.plan.beat(self.plan.last)
         return [Event(start, start + 0.4, 36, 112), Event(start, start + 2.0, self.crash, 112)]
 
 
 def percussion(plan: Plan, rng: np.random.Generator, kind: str) -> list[Event]:
-    """A percussion part through the whole song; the arrangement says where it is silent."""
+    """Write a percussion part for the whole song; the arrangement removes bars later."""
     steps = plan.style.beats * 4
     hits = _bar(rng, dict(PERCUSSION[kind]), steps)
     return [

@@ -1,4 +1,4 @@
-"""Form: how many bars fit, which sections they make, and the chords under every bar."""
+"""Form: the number of bars, the sections, and the chords of every bar."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from common.songs.writing.styles import Style
 SHORTEST = 4.0
 SLOWEST, FASTEST = 70.0, 170.0
 LETTERS = {"V": "verse", "C": "chorus", "B": "break", "S": "solo", "R": "bridge"}
-HOMES = {
+FINAL_QUALITIES = {
     "jazz": (("maj7", "6", "maj9"), ("m6", "m9", "m7")),
     "soul": (("maj7", "6", "maj9", ""), ("m7", "m9", "m")),
     "blues": (("7", "9"), ("m7",)),
 }
-"""Qualities of the last chord in major and in minor, where a plain triad would sound bare."""
+"""Qualities of the final chord in (major, minor) keys; other styles end on a triad."""
 SUNG = ("verse", "chorus", "bridge")
 
 
 class Event(NamedTuple):
-    """A note before it has a time in seconds: start and end in beats; sung if it has a vowel."""
+    """A note with start and end in beats; sung if it has a vowel."""
 
     start: float
     end: float
@@ -41,17 +41,17 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Span:
-    """A section in bars; `take` counts earlier sections of the same name."""
+    """A section in bars; `repeat` counts earlier sections of the same name."""
 
     name: str
     bar: int
     bars: int
-    take: int
+    repeat: int
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What every player knows before playing: style, tempo, key, sections, chords (in beats)."""
+    """What all players share: style, tempo in BPM, key, sections, chords (in beats)."""
 
     style: Style
     tempo: float
@@ -68,7 +68,7 @@ class Plan:
 
     @property
     def last(self) -> int:
-        """The index of the final bar, on which the last chord rings."""
+        """The index of the final bar, which holds the last chord."""
         return len(self.bars) - 1
 
     @property
@@ -78,7 +78,7 @@ class Plan:
 
     @cached_property
     def chords(self) -> tuple[Chord, ...]:
-        """All chords in their order."""
+        """All chords in order."""
         return tuple(chord for bar in self.bars for chord in bar)
 
     @cached_property
@@ -95,17 +95,17 @@ class Plan:
 
 
 def tail(seconds: float) -> float:
-    """Seconds after the last note ends, for reverb to die away in."""
+    """Seconds between the end of the last note and the end of the song, for the reverb tail."""
     return min(1.2, 0.15 * seconds)
 
 
 def measure(
     style: Style, rng: np.random.Generator, seconds: float, tempo: float | None = None
 ) -> tuple[float, int]:
-    """Tempo and number of bars that fill the song up to its tail.
+    """Return the tempo in BPM and the number of bars that fill the song up to its tail.
 
-    The tempo drawn from the style is bent so that whole bars fill the time; a fixed one is kept if
-    two bars fit.
+    A tempo drawn from the style is adjusted so that whole bars fill the time; a given one is kept
+    if two bars fit.
     ValueError if seconds is below 4.
     """
     if not seconds >= SHORTEST:
@@ -129,19 +129,19 @@ def form(rng: np.random.Generator, style: Style, bars: int) -> tuple[Span, ...]:
     else:
         pieces = _pieces(rng, style, bars)
     names = {**LETTERS, "I": "intro", "O": "outro"}
-    spans, bar, takes = [], 0, {}
+    spans, bar, repeats = [], 0, {}
     for letter, length in pieces:
-        take = takes.get(letter, 0)
-        spans.append(Span(names[letter], bar, length, take))
-        takes[letter] = take + 1
+        repeat = repeats.get(letter, 0)
+        spans.append(Span(names[letter], bar, length, repeat))
+        repeats[letter] = repeat + 1
         bar += length
     return tuple(spans)
 
 
 def _pieces(rng: np.random.Generator, style: Style, bars: int) -> list[tuple[str, int]]:
-    """Blocks of bars in the style's order; what is left over makes intro, break and outro."""
+    """Blocks of bars in the style's order; remaining bars become intro, break and outro."""
     blocks, rest = divmod(bars - 1, 4)
-    # Whole songs have longer sections, not more of them.
+    # Long songs have longer sections rather than more sections.
     unit = 1 if blocks <= 8 else 2 if blocks <= 24 else 4
     count, odd = divmod(blocks, unit)
     letters = pick(rng, style.forms)
@@ -172,11 +172,11 @@ def _pieces(rng: np.random.Generator, style: Style, bars: int) -> list[tuple[str
     if rest == 1 and flip(rng, 0.4):
         outro, rest = outro + 1, 0
     if pieces[0][0] in "BS":
-        # What nobody sings at the start of a song is its intro.
+        # An instrumental section at the start of a song is its intro.
         pieces[0] = ("I", pieces[0][1])
     if rest:
         pieces.insert(0, ("I", rest))
-    # Two intros or breaks in a row are one.
+    # Merge consecutive intros and breaks.
     joined: list[tuple[str, int]] = []
     for letter, group in groupby(pieces, key=lambda piece: piece[0]):
         lengths = [length for _, length in group]
@@ -196,7 +196,7 @@ def harmonise(
     kinds["intro"] = pick(rng, (verse, chorus))
     kinds["break"] = pick(rng, (verse, chorus, bridge))
     minor = 3 in theory.MODES[mode]
-    home = (0, pick(rng, HOMES.get(style.harmony, (("",), ("m",)))[minor]))
+    home = (0, pick(rng, FINAL_QUALITIES.get(style.harmony, (("",), ("m",)))[minor]))
     bars = []
     for span in spans:
         progression = kinds[span.name]
@@ -219,7 +219,7 @@ def harmonise(
 
 
 def _cadences(style: Style, minor: bool, mode: str) -> list[tuple[int, str]]:
-    """Chords that lead home in this mode."""
+    """Chords that lead to the tonic in this mode."""
     if style.harmony in ("jazz", "soul", "latin"):
         return [(7, "7"), (7, "7b9" if minor else "9")]
     if mode == "phrygian":

@@ -1,8 +1,8 @@
-"""The pattern tables: drums, percussion, bass lines and chord rhythms, sixteenth by sixteenth.
+"""Tables of patterns in sixteenths: drums, percussion, bass lines and chord rhythms.
 
-Drums: X loud, x normal, o ghost, ? there in half of the songs. Bass: R root, 8 octave, 5 fifth,
-f the fifth below, 3 third, 6 sixth, 7 seventh, A approach to the next root, N the next root early,
-d a dead note; "-" holds, "." rests. Chords: X loud, x normal, o soft; "-" holds, "." rests.
+Drums: X loud, x normal, o ghost, ? present in half of the songs. Bass: R root, 8 octave, 5 fifth,
+3 third, 6 sixth, 7 seventh, A approach to the next root, N the next root early, d dead note; "-"
+holds, "." rests. Chords: X loud, x normal, o soft; "-" holds, "." rests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the stem `other` plays: chord rhythms, pads, arpeggios and riffs."""
+"""Parts of the stem `other`: chord rhythms, pads, arpeggios, riffs and fills."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MONTUNO = "x.xx.x.x.x.x.xx."
 def _voicings(
     plan: Plan, low: int, high: int, power: bool = False, shift: float = 0.0
 ) -> dict[Chord, tuple[int, ...]]:
-    """A voicing per chord, each led from the one before; power chords are root, fifth, octave."""
+    """A voicing per chord with smooth voice leading; power chords are root, fifth, octave."""
     voiced: dict[Chord, tuple[int, ...]] = {}
     previous: tuple[int, ...] = ()
     for chord in plan.chords:
@@ -37,11 +37,11 @@ def _voicings(
 def chords(
     plan: Plan, rng: np.random.Generator, rhythm: str, low: int, high: int, kind: str
 ) -> list[Event]:
-    """Comping: voice-led chords in a rhythm; `kind` "power" or "strum" as guitars, "keys" else."""
+    """Comping: voice-led chords in a rhythm; `kind` is "power", "strum" or "keys"."""
     line = CHORDS[rhythm]
     other = line
     if flip(rng, 0.5):
-        # Every other bar the song leaves out, or pushes, one weak stroke.
+        # Every other bar omits one hit off the beat.
         weak = [step for step, mark in enumerate(line) if mark in "xXo" and step % 4]
         if weak:
             step = pick(rng, weak)
@@ -68,11 +68,11 @@ def chords(
             for index, pitch in enumerate(pitches[:2] if mark == "o" and spread else pitches):
                 start = beat + index * spread
                 events.append(Event(start, beat + length, pitch, LEVELS[mark] - 3 * index))
-    return events + _ring(plan, voiced[plan.chords[-1]], 96, spread or 0.03)
+    return events + _ending(plan, voiced[plan.chords[-1]], 96, spread or 0.03)
 
 
-def _ring(plan: Plan, pitches: tuple[int, ...], velocity: float, spread: float) -> list[Event]:
-    """The final chord, rolled a little and held until the end."""
+def _ending(plan: Plan, pitches: tuple[int, ...], velocity: float, spread: float) -> list[Event]:
+    """The final chord, `spread` beats between its notes, held until the end."""
     start = plan.beat(plan.last)
     return [
         Event(start + index * spread, plan.end, pitch, velocity)
@@ -81,7 +81,7 @@ def _ring(plan: Plan, pitches: tuple[int, ...], velocity: float, spread: float) 
 
 
 def pad(plan: Plan, rng: np.random.Generator, low: int, high: int) -> list[Event]:
-    """Held chords; tones that two chords share are tied, in songs that want it smooth."""
+    """Held chords; in half of the songs, tones shared by consecutive chords are tied."""
     smooth = flip(rng, 0.5)
     voiced = _voicings(plan, low, high)
     sounding: dict[int, Event] = {}
@@ -104,7 +104,7 @@ def pad(plan: Plan, rng: np.random.Generator, low: int, high: int) -> list[Event
     final = plan.beat(plan.last)
     events += [event for event in sounding.values() if event.start < final]
     held = [event._replace(end=min(event.end, final)) for event in events if event.start < final]
-    return held + _ring(plan, voiced[plan.chords[-1]], 78, 0.0)
+    return held + _ending(plan, voiced[plan.chords[-1]], 78, 0.0)
 
 
 def arpeggio(plan: Plan, rng: np.random.Generator, rhythm: str, low: int, high: int) -> list[Event]:
@@ -131,11 +131,11 @@ def arpeggio(plan: Plan, rng: np.random.Generator, rhythm: str, low: int, high: 
             end = beat + grid / 4 * 1.1
             events += [Event(beat, end, p, level) for p in pitches if p <= high + 12]
             count += 1
-    return events + _ring(plan, voiced[plan.chords[-1]], 84, 0.12)
+    return events + _ending(plan, voiced[plan.chords[-1]], 84, 0.12)
 
 
 def riff(plan: Plan, rng: np.random.Generator, low: int, high: int) -> list[Event]:
-    """A figure of one or two bars that comes back all song long, bent to fit each chord."""
+    """A figure of one or two bars, repeated through the song and adapted to each chord."""
     steps = plan.style.beats * 4
     bars = weighted(rng, ((1, 1.0), (2, 2.0)))
     lengths = RIFF_LENGTHS if plan.tempo < 120 else RIFF_LENGTHS[1:]
@@ -161,7 +161,7 @@ def riff(plan: Plan, rng: np.random.Generator, low: int, high: int) -> list[Even
             if start >= plan.beat(plan.last):
                 break
             chord = plan.chord_at(start)
-            scale = theory.ladder(plan.scale, chord.pitch_classes, low, high)
+            scale = theory.scale_pitches(plan.scale, chord.pitch_classes, low, high)
             if pentatonic:
                 scale = _pentatonic(plan, chord, low, high)
             home = min(range(len(scale)), key=lambda k: abs(scale[k] - center))
@@ -171,14 +171,14 @@ def riff(plan: Plan, rng: np.random.Generator, low: int, high: int) -> list[Even
             held = 0.18 if staccato and length < 4 else length / 4 * 0.93
             events.append(Event(start, start + held, pitch, 96 if step % 4 == 0 else 84))
     tonic = theory.nearest((plan.tonic,), center, low, high)
-    return events + _ring(plan, (tonic,), 92, 0.0)
+    return events + _ending(plan, (tonic,), 92, 0.0)
 
 
 def _pentatonic(plan: Plan, chord: Chord, low: int, high: int) -> tuple[int, ...]:
-    """The five notes of the key that clash least, with the chord's own."""
+    """The key's pentatonic scale together with the tones of the chord."""
     steps = (0, 3, 5, 7, 10) if 3 in theory.MODES[plan.mode] else (0, 2, 4, 7, 9)
     five = tuple((plan.tonic + step) % 12 for step in steps)
-    return theory.ladder(five, chord.pitch_classes[:3], low, high)
+    return theory.scale_pitches(five, chord.pitch_classes[:3], low, high)
 
 
 def fills(
@@ -189,7 +189,7 @@ def fills(
     high: int,
     chance: float,
 ) -> list[Event]:
-    """Answers of the lead instrument in the singer's pauses, as (start, end) in beats."""
+    """Fills of the lead instrument in the singer's pauses; `gaps`: (start, end) in beats."""
     events: list[Event] = []
     for begin, end in gaps:
         if end - begin < 1.5 or not flip(rng, chance):
@@ -199,7 +199,7 @@ def fills(
         place, step = low + (high - low) * rng.uniform(0.4, 0.8), pick(rng, (-1, 1))
         while beat < end - grid:
             chord = plan.chord_at(float(beat))
-            scale = theory.ladder(plan.scale, chord.pitch_classes, low, high)
+            scale = theory.scale_pitches(plan.scale, chord.pitch_classes, low, high)
             index = min(range(len(scale)), key=lambda k: abs(scale[k] - place))
             place = scale[min(max(index + step, 0), len(scale) - 1)]
             if flip(rng, 0.25):

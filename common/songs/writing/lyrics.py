@@ -1,4 +1,4 @@
-"""Words that mean nothing: syllables for the singer, and names for songs and bands."""
+"""Invented lyrics for the singer, and titles of songs with names of bands."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ THINGS = (
 ENDINGS = ("in the Rain", "at Night", "Again", "for Two", "Song", "Running", "Tonight", "Falling")
 
 TAKES = {"train": "take", "valid": "rehearsal", "test": "session"}
-"""What the songs of a split are called, so that two splits never share a name."""
+"""The word in the titles of each split, so that no two splits share a title."""
 
 
 def title(seed: int, split: str, rng: np.random.Generator) -> str:
-    """A name "Artist - Title (take N)", ASCII; the take is the seed's, so no two are alike."""
+    """A title "Artist - Title (take N)" in ASCII; N follows from the seed, so titles are unique."""
     artist = f"{pick(rng, ARTISTS)} {pick(rng, BANDS)}"
     number = seed % (500_000 if split == "valid" else 1_000_000) + 1
     return f"{artist} - {pick(rng, THINGS)} {pick(rng, ENDINGS)} ({TAKES[split]} {number})"
@@ -47,7 +47,7 @@ class Lyrics:
         self.hook = [syllable for _ in range(2) for syllable in pick(rng, self.words)]
 
     def line(self, count: int, hook: bool = False) -> list[tuple[str, str]]:
-        """So many syllables, as (consonant, vowel); a line with the hook starts with it."""
+        """Draw `count` syllables as (consonant, vowel); with `hook`, starting with the hook."""
         if flip(self.rng, 0.06):
             return [pick(self.rng, (("l", "a"), ("n", "a"), ("", "o"), ("d", "u")))] * count
         syllables = list(self.hook) if hook else []

@@ -1,4 +1,4 @@
-"""Tunes: motifs that repeat and vary, phrases with pauses, words, and voices added to a line."""
+"""Melodies: repeated and varied motifs, phrases with pauses, lyrics, and additional voices."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNITS = {1: ("a",), 2: ("ab", "aa", "ab"), 4: ("abab", "aaba", "aabc", "abac", "
 
 
 class Tone(NamedTuple):
-    """A note of a motif: onset and length in beats, scale steps from home, sung on or not."""
+    """A note of a motif: onset and length in beats, scale steps from the centre of the range."""
 
     onset: float
     length: float
@@ -35,14 +35,18 @@ class Tone(NamedTuple):
     melisma: bool
 
 
-class Tunesmith:
-    """Invents the tunes of one singer or one lead instrument and plays them over the chords."""
+class MelodyWriter:
+    """Writes the melodies of one singer or one lead instrument over the chords."""
 
     def __init__(
-        self, plan: Plan, rng: np.random.Generator, compass: tuple[int, int], lyrics: Lyrics | None
+        self,
+        plan: Plan,
+        rng: np.random.Generator,
+        pitch_range: tuple[int, int],
+        lyrics: Lyrics | None,
     ) -> None:
         self.plan, self.rng, self.lyrics = plan, rng, lyrics
-        self.low, self.high = compass
+        self.low, self.high = pitch_range
         self.feel = pick(rng, plan.style.singing) if lyrics else pick(rng, ("pop", "syncopated"))
         if plan.style.beats == 3:
             self.feel = "waltz"
@@ -53,7 +57,7 @@ class Tunesmith:
         self.words: dict[tuple[str, int], list[tuple[str, str]]] = {}
 
     def play(self, span: Span) -> list[Event]:
-        """The tune of a section: the one its kind had before, with changes when it returns."""
+        """Write a section's melody: the same for sections of one name, with changes in repeats."""
         kind = span.name if span.name in ("verse", "chorus", "bridge", "solo") else "chorus"
         if kind not in self.tunes:
             self.tunes[kind] = self._tune(kind, 8 if span.bars >= 8 and flip(self.rng, 0.6) else 4)
@@ -62,11 +66,11 @@ class Tunesmith:
         events: list[Event] = []
         for index in range(-(-span.bars // bars)):
             motif = units[index % len(units)]
-            if span.take and kind != "chorus":
+            if span.repeat and kind != "chorus":
                 motif = [tone for old in motif for tone in self._split(old)]
             start = self.plan.beat(span.bar + index * bars)
             sung = self._realise(motif, start, kind)
-            events += self._put_words(sung, motif, kind, index % len(units), span.take)
+            events += self._put_words(sung, motif, kind, index % len(units), span.repeat)
         limit = self.plan.beat(span.bar + span.bars)
         return [event for event in events if event.start < limit - 0.2]
 
@@ -92,7 +96,7 @@ class Tunesmith:
         if kind == "chorus" and self.feel != "rap":
             lengths = tuple((length, weight * length**0.4) for length, weight in lengths)
         mean = sum(a * b for a, b in lengths) / sum(b for _, b in lengths)
-        # Syllables last what mouths need, whatever the tempo.
+        # Keep syllables at a length that can be sung at this tempo.
         pace = mean * 60 / plan.tempo
         stretch = 2 if pace < 0.27 and self.feel != "rap" else 0.5 if pace > 0.72 else 1
         total = self._unit_bars() * plan.style.beats
@@ -104,7 +108,7 @@ class Tunesmith:
         while onset < end - 0.2:
             length = weighted(rng, lengths) * stretch
             if onset % 1 == 0 and flip(rng, self.offbeat):
-                # Syncopation: a short note pushes what follows off the beat.
+                # Syncopation: a short note shifts the following ones off the beat.
                 length = 0.5 * stretch if self.feel != "rap" else 0.25
             length = min(length, end - onset)
             if end - onset - length < 0.5:
@@ -112,14 +116,14 @@ class Tunesmith:
             melisma = bool(tones) and flip(rng, 0.0 if self.feel == "rap" else 0.07)
             tones.append(Tone(onset, length, degree, melisma))
             onset += length
-            # The pull homewards keeps the walk from leaving the range.
+            # A bias towards the centre keeps the random walk in range.
             away = 1 if degree > 3 else -1 if degree < -3 else 0
             drift = tuple((s, w * (0.35 if s * away > 0 else 1.0)) for s, w in steps)
             degree = min(max(degree + weighted(rng, drift), -6), 8)
         return tones
 
     def _varied(self, motif: list[Tone]) -> list[Tone]:
-        """The motif again: moved up or down a step or two, or with another ending."""
+        """Vary a motif: transpose it by one or two steps, or change its ending."""
         rng = self.rng
         shift = weighted(rng, ((0, 4.0), (1, 1.5), (-1, 1.5), (2, 1.0), (-2, 1.0)))
         turn = pick(rng, (-2, -1, 1, 2)) if shift == 0 or flip(rng, 0.5) else 0
@@ -130,24 +134,24 @@ class Tunesmith:
         ]
 
     def _split(self, tone: Tone) -> list[Tone]:
-        """New words may need one more syllable: now and then a note becomes two."""
+        """Sometimes split a note in two, for the additional syllable of new words."""
         if tone.length < 1 or not flip(self.rng, 0.2):
             return [tone]
         half = tone.length / 2
         return [tone._replace(length=half), Tone(tone.onset + half, half, tone.degree, False)]
 
     def _realise(self, motif: list[Tone], start: float, kind: str) -> list[Event]:
-        """Pitches for a motif: chord tones where the ear expects them, scale tones between."""
+        """Choose pitches for a motif: chord tones on accented notes, scale tones on the others."""
         lift = 0.14 if kind in ("chorus", "bridge") else 0.0
         center = self.low + (self.high - self.low) * (self.level + lift)
         events: list[Event] = []
         for index, tone in enumerate(motif):
             beat = start + tone.onset
             chord = self.plan.chord_at(beat)
-            scale = theory.ladder(self.plan.scale, chord.pitch_classes, self.low, self.high)
+            scale = theory.scale_pitches(self.plan.scale, chord.pitch_classes, self.low, self.high)
             home = min(range(len(scale)), key=lambda k: abs(scale[k] - center))
             pitch = scale[min(max(home + tone.degree, 0), len(scale) - 1)]
-            # Short notes on the beat may lean on the next one; long and final ones may not.
+            # Short notes on the beat may be appoggiaturas; long and final ones may not.
             leans = tone.length < 0.75 and beat % 4 != 0
             heavy = (beat % 2 == 0 and not leans) or tone.length >= 1 or index == len(motif) - 1
             if heavy:
@@ -160,12 +164,12 @@ class Tunesmith:
         return events
 
     def _put_words(
-        self, events: list[Event], motif: list[Tone], kind: str, line: int, take: int
+        self, events: list[Event], motif: list[Tone], kind: str, line: int, repeat: int
     ) -> list[Event]:
-        """Syllables under the notes: a chorus keeps its words, every verse brings new ones."""
+        """Assign syllables to notes: choruses repeat their words, each verse has new ones."""
         if self.lyrics is None:
             return events
-        key = (kind, line if kind == "chorus" else line + 100 * take)
+        key = (kind, line if kind == "chorus" else line + 100 * repeat)
         count = sum(not tone.melisma for tone in motif)
         if len(self.words.get(key, ())) < count:
             self.words[key] = self.lyrics.line(count, hook=kind == "chorus" and line % 2 == 0)
@@ -177,7 +181,7 @@ class Tunesmith:
         return sung
 
     def ending(self) -> list[Event]:
-        """The last note: home, or the third or fifth above, held while the chord rings."""
+        """The last note: root, third or fifth of the final chord, held for up to a bar."""
         start = self.plan.beat(self.plan.last)
         chord = self.plan.bars[-1][0]
         center = self.low + (self.high - self.low) * (self.level + 0.1)
@@ -188,16 +192,16 @@ class Tunesmith:
         return [Event(start, end, pitch, 96, vowel, consonant)]
 
 
-def harmony(plan: Plan, tune: list[Event], taste: int, low: int, high: int) -> list[Event]:
-    """A second voice some scale steps from a tune: `taste` of them, if that stays in range."""
-    options = [_parallel(plan, tune, steps, low, high) for steps in (taste, -2, 2, -5, 4)]
+def harmony(plan: Plan, tune: list[Event], interval: int, low: int, high: int) -> list[Event]:
+    """A second voice, `interval` scale steps from a melody if that stays in range."""
+    options = [_parallel(plan, tune, steps, low, high) for steps in (interval, -2, 2, -5, 4)]
     outside = [sum(not low <= event.pitch <= high for event in voice) for voice in options]
     best = next((k for k, n in enumerate(outside) if n <= len(tune) / 30), int(np.argmin(outside)))
     return [_inside(plan, event, low, high) for event in options[best]]
 
 
 def _inside(plan: Plan, event: Event, low: int, high: int) -> Event:
-    """A note out of range gives way to the nearest chord tone within; octaves would leap."""
+    """Replace a note out of range by the nearest chord tone in range: octave shifts would leap."""
     if low <= event.pitch <= high:
         return event
     tones = plan.chord_at(event.start).pitch_classes[:3]
@@ -205,11 +209,11 @@ def _inside(plan: Plan, event: Event, low: int, high: int) -> Event:
 
 
 def _parallel(plan: Plan, tune: list[Event], steps: int, low: int, high: int) -> list[Event]:
-    """A tune moved by scale steps, long notes on chord tones."""
+    """Transpose a melody by scale steps, with long notes on chord tones."""
     voices = []
     for event in tune:
         chord = plan.chord_at(event.start)
-        scale = theory.ladder(plan.scale, chord.pitch_classes, low - 12, high + 12)
+        scale = theory.scale_pitches(plan.scale, chord.pitch_classes, low - 12, high + 12)
         place = min(range(len(scale)), key=lambda k: abs(scale[k] - event.pitch))
         pitch = scale[min(max(place + steps, 0), len(scale) - 1)]
         if event.end - event.start >= 0.75:
@@ -220,7 +224,7 @@ def _parallel(plan: Plan, tune: list[Event], steps: int, low: int, high: int) ->
 
 
 def backing(plan: Plan, spans: list[Span], vowel: str, low: int, high: int) -> list[Event]:
-    """Long held vowels on chord tones, as backing singers put behind a chorus."""
+    """Long held vowels on chord tones, for backing vocals."""
     events: list[Event] = []
     pitch = (low + high) / 2
     for span in spans:
@@ -233,7 +237,7 @@ def backing(plan: Plan, spans: list[Span], vowel: str, low: int, high: int) -> l
 
 
 def pauses(plan: Plan, tune: list[Event], spans: list[Span]) -> list[tuple[float, float]]:
-    """The stretches, in beats, of these sections in which a tune rests."""
+    """The rests of a melody in these sections, as (start, end) in beats."""
     gaps = []
     for span in spans:
         begin, end = plan.beat(span.bar), plan.beat(span.bar + span.bars)

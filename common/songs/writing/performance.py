@@ -1,4 +1,4 @@
-"""Performance: events in beats become notes in seconds, swung, humanised and tidied up."""
+"""Performance: convert events in beats to notes in seconds, with swing and humanised timing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common.songs.writing.score import Note, Part, Syllable
 
 SHORTEST = 0.03
 ENERGY = {"intro": 0.85, "verse": 0.9, "break": 0.82, "bridge": 0.9}
-"""How hard sections are played, next to choruses and solos."""
+"""Factors on the velocity in these sections, relative to choruses and solos."""
 
 
 class Clock:
@@ -21,7 +21,7 @@ class Clock:
         self.swing = rng.uniform(*plan.style.swing)
 
     def seconds(self, beats: np.ndarray) -> np.ndarray:
-        """Beats to seconds; the first half of each pair lasts `swing` of it."""
+        """Convert beats to seconds; the first half of each pair takes the share `swing` of it."""
         pair = self.plan.style.pair
         whole, part = np.divmod(beats / pair, 1.0)
         late = self.swing + (part - 0.5) * 2 * (1 - self.swing)
@@ -33,7 +33,7 @@ def perform(
     plan: Plan, clock: Clock, player: Player, events: list[Event], on: set[int],
     rng: np.random.Generator,
 ) -> Part:  # fmt: skip
-    """A player's events as a part: only in its bars, never beyond them, never two on one key."""
+    """Convert events to a part, cut to the player's bars, with one note per key at a time."""
     beats = plan.style.beats
     kept = []
     for event in events:
@@ -46,7 +46,7 @@ def perform(
     starts = clock.seconds(np.array([event.start for event in kept]))
     ends = clock.seconds(np.array([event.end for event in kept]))
     spread = plan.style.human / 1000 * (0.6 if player.stem == "drums" else 1.0)
-    # Chords move together: events written on one beat share most of their shift.
+    # The notes of a chord share most of their timing shift.
     shifts = rng.normal(0, spread, len(kept))
     for k in range(1, len(kept)):
         if kept[k].start - kept[k - 1].start < 0.03:

@@ -1,14 +1,14 @@
-"""What a song is before it sounds: notes, parts, sections and the song that holds them."""
+"""The score of a song: notes, parts, sections and chords."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 VOWELS = ("a", "ae", "e", "i", "o", "u", "y", "uh", "er", "aw")
-"""Vowels that the singer knows (as in father, cat, bed, see, go, blue, tu, but, bird, law)."""
+"""Vowels of the singer (as in father, cat, bed, see, go, blue, tu, but, bird, law)."""
 
 CONSONANTS = ("", "h", "s", "sh", "f", "t", "k", "p", "d", "b", "g", "m", "n", "l", "r", "v", "z")
-"""Syllable onsets that the singer knows; the empty one starts straight on the vowel."""
+"""Syllable onsets of the singer; the empty one starts directly with the vowel."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Syllable(Note):
-    """A sung note: a consonant, then a vowel; `glide` slides in from the previous pitch."""
+    """A sung note: a consonant, then a vowel; `glide` adds a portamento from the previous pitch."""
 
     vowel: str = "a"
     consonant: str = ""
@@ -37,8 +37,8 @@ class Part:
     `instrument` says what renders it: "sampled" (General MIDI program, or for drums the kit
     program on channel 10), "drum synth" or "voice". `program` is then a preset number (0 to 15) or
     a voice number (0 to 63; modulo 3: male, female, child).
-    `role` is what the part plays: kick and snare patterns are "drums"; then "bass", "chords",
-    "pad", "arpeggio", "riff", "lead" (a tune, sung or played), "double", "harmony", "percussion".
+    `role` is what the part plays: "drums", "percussion", "bass", "chords", "pad", "arpeggio",
+    "riff", "lead" (a melody, sung or played), "double" or "harmony".
     """
 
     name: str
@@ -51,7 +51,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Section:
-    """A stretch of the song, in seconds: "intro", "verse", "chorus", "break", "outro", …"""
+    """A section of the song, in seconds: "intro", "verse", "chorus", "break", "outro", …"""
 
     name: str
     start: float
@@ -71,9 +71,9 @@ class Chord:
 
 @dataclass(frozen=True)
 class Variety:
-    """Which sides of the generator vary from song to song; all of them by default.
+    """Which properties vary from song to song; all of them by default.
 
-    Switching sides off gives the poorer generators that chapter 09 compares.
+    Switching some off gives the less varied generators that chapter 8 compares.
     """
 
     styles: bool = True
@@ -85,9 +85,9 @@ class Variety:
 
 @dataclass(frozen=True)
 class Song:
-    """A composed song: everything that rendering needs, and what transcription learns from.
+    """A composed song: everything that rendering needs, and the chords and sections.
 
-    `held_out` says that a training song left the validation songs' sounds to them.
+    tempo in BPM, duration in seconds; held_out: it avoids the sounds of validation songs.
     """
 
     title: str

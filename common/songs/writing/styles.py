@@ -1,4 +1,4 @@
-"""The styles: what separates a reggae song from a metal song, as one table."""
+"""Table of the musical styles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layer:
-    """One player of the stem `other`: its role, the families it may use, its rhythms, how often."""
+    """One player of the stem `other`: its role, families, rhythms and probability."""
 
     role: str
     families: tuple[str, ...]
@@ -17,11 +17,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Style:
-    """How songs of one style are made; rhythms, grooves and bass lines are names of patterns.
+    """Parameters of one style; rhythms, grooves and bass lines are names of patterns.
 
-    `swing` is the share of a swung pair that its first note takes (0.5 is straight), a pair lasting
-    `pair` beats; `human` is the spread of onsets in milliseconds; `forms` list sections after the
-    intro: verse, chorus, break, solo, bridge.
+    tempo: range in BPM; `swing` is the share of a swung pair that its first note takes (0.5 is
+    straight), and a pair lasts `pair` beats; `human` is the spread of onsets in milliseconds;
+    `forms` list the sections after the intro: V verse, C chorus, B break, S solo, R bridge.
     """
 
     name: str

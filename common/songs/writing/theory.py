@@ -1,4 +1,4 @@
-"""Keys, modes, chords and how one chord's voices move to the next."""
+"""Keys, modes, chords and voice leading."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ QUALITIES: dict[str, tuple[int, ...]] = {
     "7b9": (0, 4, 7, 10, 13),
 }
 
-# Numerals count from the major scale whatever the mode; bars are spaced, "-" splits a bar.
+# Numerals refer to the major scale in every mode; spaces separate bars, "-" splits a bar.
 # fmt: off
 PROGRESSIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "pop": {
@@ -115,7 +115,7 @@ PROGRESSIONS: dict[str, dict[str, tuple[str, ...]]] = {
 # fmt: on
 @cache
 def numeral(text: str) -> tuple[int, str]:
-    """A Roman numeral as semitones above the tonic and chord quality; ValueError if it is none."""
+    """Parse a Roman numeral: → (semitones above the tonic, quality); ValueError if it is none."""
     match = re.fullmatch(r"([b#]?)([ivIV]+)(.*)", text)
     steps = ("i", "ii", "iii", "iv", "v", "vi", "vii")
     if match is None or match[2].lower() not in steps:
@@ -133,7 +133,7 @@ def numeral(text: str) -> tuple[int, str]:
 def progression(
     rng: np.random.Generator, vocabulary: str, mode: str, invent: float
 ) -> list[list[tuple[int, str]]]:
-    """Bars of chords, each as (semitones above the tonic, quality): known ones, or invented."""
+    """Draw bars of chords (semitones above the tonic, quality), known ones or invented."""
     known = PROGRESSIONS[vocabulary].get(mode)
     if known is None or flip(rng, invent):
         return invented(rng, MODES[mode])
@@ -142,7 +142,7 @@ def progression(
 
 
 def invented(rng: np.random.Generator, scale: tuple[int, ...]) -> list[list[tuple[int, str]]]:
-    """Four bars of the scale's own triads, walking by the root motions that songs prefer."""
+    """Draw four bars of diatonic triads, a random walk by the common root motions."""
     triads = {}
     for degree in range(7):
         third, fifth = ((scale[(degree + k) % 7] - scale[degree]) % 12 for k in (2, 4))
@@ -162,7 +162,7 @@ def invented(rng: np.random.Generator, scale: tuple[int, ...]) -> list[list[tupl
 
 def spelling(tonic: int, mode: str) -> tuple[str, ...]:
     """The names of the twelve pitch classes in a key, with sharps or with flats."""
-    # The major key with the same notes lies where its scale starts in this mode's.
+    # Find the relative major key, which has the same pitch classes.
     scale = {(tonic + step) % 12 for step in MODES["minor" if "minor" in mode else mode]}
     major = next(pc for pc in range(12) if {(pc + step) % 12 for step in MODES["major"]} == scale)
     return SHARPS if major in SHARP_KEYS else FLATS
@@ -176,17 +176,22 @@ def chord(tonic: int, mode: str, semitones: int, quality: str, start: float, end
 
 
 @lru_cache(maxsize=4096)
-def ladder(scale: tuple[int, ...], tones: tuple[int, ...], low: int, high: int) -> tuple[int, ...]:
-    """The pitches a tune may use over a chord: the scale, bent where the chord bends it."""
-    strangers = set(tones) - set(scale)
-    bent = {(tone + step) % 12 for tone in strangers for step in (-1, 1)} - set(tones)
-    allowed = (set(scale) | set(tones)) - bent
+def scale_pitches(
+    scale: tuple[int, ...], tones: tuple[int, ...], low: int, high: int
+) -> tuple[int, ...]:
+    """The pitches for a melody over a chord: the tones of the scale and of the chord.
+
+    Chord tones outside the scale replace the scale tones a semitone away.
+    """
+    outside = set(tones) - set(scale)
+    replaced = {(tone + step) % 12 for tone in outside for step in (-1, 1)} - set(tones)
+    allowed = (set(scale) | set(tones)) - replaced
     return tuple(pitch for pitch in range(low, high + 1) if pitch % 12 in allowed)
 
 
 @lru_cache(maxsize=4096)
 def nearest(tones: tuple[int, ...], target: float, low: int, high: int) -> int:
-    """The pitch between low and high, of one of these pitch classes, that lies nearest."""
+    """The pitch nearest to `target`, between low and high, that has one of these pitch classes."""
     pitches = [pitch for pitch in range(low, high + 1) if pitch % 12 in tones]
     return min(pitches, key=lambda pitch: (abs(pitch - target), pitch))
 
@@ -195,8 +200,8 @@ def nearest(tones: tuple[int, ...], target: float, low: int, high: int) -> int:
 def voicing(
     tones: tuple[int, ...], previous: tuple[int, ...], low: int, high: int
 ) -> tuple[int, ...]:
-    """A close voicing whose voices move least from the previous one (the middle, at first)."""
-    # Five tones crowd a chord: the fifth goes, as players leave it out.
+    """The close voicing whose voices move least from the previous one (if any)."""
+    # Chords of five tones omit the fifth, as players do.
     kept = tones[:2] + tones[3:] if len(tones) > 4 else tones
     middle = (low + high) / 2
     candidates = []
@@ -204,7 +209,7 @@ def voicing(
         if bottom % 12 in kept:
             pitches = sorted(bottom + (tone - bottom) % 12 for tone in kept)
             if pitches[-1] <= high:
-                # The pull to the middle keeps voices from drifting out of the register.
+                # A cost for the distance from the middle keeps the voices in the register.
                 cost = 0.15 * abs(sum(pitches) / len(pitches) - middle)
                 if previous:
                     cost += sum(min(abs(p - q) for q in previous) for p in pitches) / len(pitches)
