@@ -242,14 +242,10 @@ def test_notebooks_reach_nussl_through_its_shim() -> None:
                 assert "nussl" not in names, f"{path.name}: from common.nussl_compat import nussl"
 
 
-def test_importing_the_package_is_quick_and_light() -> None:
-    code = (
-        "import json, sys, time; start = time.perf_counter(); import common;"
-        "print(json.dumps([time.perf_counter() - start, sorted(sys.modules)]))"
-    )
+def test_importing_the_package_is_light() -> None:
+    code = "import json, sys, common; print(json.dumps(sorted(sys.modules)))"
     run = [sys.executable, "-c", code]
-    seconds, loaded = json.loads(subprocess.check_output(run, cwd=Path(ROOT), text=True))
-    assert seconds < 1.0
+    loaded = json.loads(subprocess.check_output(run, cwd=Path(ROOT), text=True))
     assert not {"torch", "nussl", "librosa", "musdb", "scaper", "matplotlib"} & set(loaded)
 
 

@@ -19,7 +19,7 @@ MONTUNO = "x.xx.x.x.x.x.xx."
 
 
 def _voicings(
-    plan: Plan, low: int, high: int, power: bool = False, shift: float = 0.0
+    plan: Plan, low: int, high: int, power: bool = False
 ) -> dict[Chord, tuple[int, ...]]:
     """A voicing per chord with smooth voice leading; power chords are root, fifth, octave."""
     voiced: dict[Chord, tuple[int, ...]] = {}
