@@ -74,7 +74,9 @@ def folded(function: Callable[[nn.Linear, nn.BatchNorm1d], nn.Linear]) -> str:
         x = torch.randn(7, n_inputs)
         with torch.no_grad():
             expect_right_bias(single.bias.float(), matrix, norm)
-            return "One layer does the work of two."
+            got, hint = single.float()(x), "The result differs from norm(matrix(x))."
+            expect_close(got, norm(matrix(x)), hint, 1e-4)
+    return "One layer does the work of two."
 
 
 def expect_right_weight(got: Tensor, weight: Tensor, norm: nn.BatchNorm1d) -> None:
@@ -86,8 +88,7 @@ def expect_right_weight(got: Tensor, weight: Tensor, norm: nn.BatchNorm1d) -> No
         "The norm divides by a standard deviation: take the square root of the variance.": gamma
         / (variance + norm.eps),
         "The norm also multiplies by `norm.weight`.": gain / gamma,
-        "The weight of the matrix is unchanged: multiply it, row by row.": 1
-        + 0 * gain,
+        "The weight of the matrix is unchanged: multiply it, row by row.": 1 + 0 * gain,
     }
     for hint, mistaken in mistakes.items():
         expect(not torch.allclose(got, mistaken[:, None] * weight, atol=1e-5), hint)
