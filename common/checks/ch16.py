@@ -7,17 +7,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from common.checks import check, expect, expect_close
-from common.signal.wiener import expectation_maximization
+from common.checks import check, expect, expect_close, name_mistake
+from common.signal.wiener import expectation_maximization, solve_hermitian
 
 
 def size_of(*modules: nn.Module) -> int:
-    """How many numbers modules learn."""
+    """The number of weights of modules."""
     return sum(x.numel() for module in modules for x in module.parameters())
 
 
 def random_spectrum(*shape: int, seed: int = 0) -> Tensor:
-    """A complex spectrum whose channels are unlike in level and in phase."""
+    """A complex spectrum whose channels differ in level and in phase."""
     generator = torch.Generator().manual_seed(seed)
     spectrum = torch.randn(*shape, 2, generator=generator, dtype=torch.float64)
     return torch.view_as_complex(spectrum)
@@ -37,17 +37,17 @@ def saved(function: Callable[[int, int], int]) -> str:
         right = alone - compression - after
         got, case = function(n_inputs, n_features), f"{n_inputs} inputs and {n_features} features"
         hints = {
-            -right: "You have it the other way round: what is saved is positive.",
+            -right: "The sign is the other way round: weights that are saved count as positive.",
             right + 2 * n_features: "Batch normalisation learns two numbers per feature as well.",
-            right - n_features: "The matrix has no biases (offsets).",
+            right - n_features: "The linear layer has no bias.",
             (alone - after) / 2 - compression: "A BLSTM has two directions, each with weights.",
             2 * (alone - after) - compression: "Each direction has half of the features.",
             (alone - after) / 4 - compression: "An LSTM has four gates, each with weights.",
             (alone - after) / 4 * 3 - compression: "An LSTM has four gates, each with weights.",
-            right + after: "A BLSTM reads the compressed features, too: count it.",
+            right + after: "There is a BLSTM that reads the compressed features, too: count it.",
         }
-        hint = hints.get(got, f"For {case} you say {got:,}: write both counts down part by part.")
-        expect(got == right, hint)
+        hint = f"For {case} you return {got:,}: write down both counts, part by part."
+        expect(got == right, hints.get(got, hint))
     return f"At the published size it saves {int(function(2974, 512)):,} weights."
 
 
@@ -67,16 +67,15 @@ def folded(function: Callable[[nn.Linear, nn.BatchNorm1d], nn.Linear]) -> str:
         after = [*matrix.state_dict().values(), *norm.state_dict().values()]
         same = len(after) == len(before) and all(map(torch.equal, before, after))
         expect(same, "The layers that you were given have changed: make a new one.")
-        hint = "The single layer needs a bias (an offset), though the matrix may have none."
-        expect(single.bias is not None, hint)
+        expect(single.bias is not None, "The single layer needs a bias, even if `matrix` has none.")
         shape, wanted = tuple(single.weight.shape), tuple(matrix.weight.shape)
         expect(shape == wanted, f"The weight should have the shape {wanted}, not {shape}.")
         expect_right_weight(single.weight.detach().float(), matrix.weight.detach(), norm)
         x = torch.randn(7, n_inputs)
         with torch.no_grad():
             expect_right_bias(single.bias.float(), matrix, norm)
-            hint = "The result differs from norm(matrix(x))."
-            expect_close(single.float()(x), norm(matrix(x)), hint, 1e-4)
+            got, hint = single.float()(x), "The result differs from norm(matrix(x))."
+            expect_close(got, norm(matrix(x)), hint, 1e-4)
     return "One layer does the work of two."
 
 
@@ -89,8 +88,7 @@ def expect_right_weight(got: Tensor, weight: Tensor, norm: nn.BatchNorm1d) -> No
         "The norm divides by a standard deviation: take the square root of the variance.": gamma
         / (variance + norm.eps),
         "The norm also multiplies by `norm.weight`.": gain / gamma,
-        "The weight of the matrix has not changed: it should be multiplied, row by row.": 1
-        + 0 * gain,
+        "The weight of the matrix is unchanged: multiply it, row by row.": 1 + 0 * gain,
     }
     for hint, mistaken in mistakes.items():
         expect(not torch.allclose(got, mistaken[:, None] * weight, atol=1e-5), hint)
@@ -116,7 +114,7 @@ def expect_right_bias(got: Tensor, matrix: nn.Linear, norm: nn.BatchNorm1d) -> N
             own - mean + norm.bias,
             gain * own - mean + norm.bias,
         ),
-        "This matrix has a bias of its own: follow it through the norm.": (
+        "This matrix has a bias of its own: what does the norm do to it?": (
             norm.bias - gain * mean,
             own - gain * mean + norm.bias,
         ),
@@ -126,8 +124,7 @@ def expect_right_bias(got: Tensor, matrix: nn.Linear, norm: nn.BatchNorm1d) -> N
         return
     for hint, values in mistakes.items():
         expect(not any(torch.allclose(got, x, atol=1e-5) for x in values), hint)
-    hint = "The weight is right, the bias is not: put in zeros and follow them through both layers."
-    expect(False, hint)
+    expect(False, "The bias is not right: what do both layers return for an input of zeros?")
 
 
 @check
@@ -171,13 +168,13 @@ def covariance(function: Callable[[Tensor], Tensor]) -> str:
     }
     for hint, mistake in mistakes.items():
         expect(not torch.allclose(got, mistake.to(got.dtype), atol=1e-4), hint)
-    expect_close(got, right, "The numbers are others: sum over frames, then divide.", 1e-4)
+    expect_close(got, right, "The values are wrong: sum over frames, then divide.", 1e-4)
     return "Its diagonal adds up to the number of channels."
 
 
 @check
 def vocals_and_rest(function: Callable[..., Tensor]) -> str:
-    """Exercise 4: a filter with one target and what it leaves over."""
+    """Exercise 4: a filter with one target and the rest of the mixture."""
     voice, band = random_spectrum(2, 6, 40), random_spectrum(2, 6, 40, seed=1)
     voice[1], band[1] = 0.9 * voice[0], -0.2 * band[0] + 0.1 * band[1]
     mixture = voice + band
@@ -190,7 +187,7 @@ def vocals_and_rest(function: Callable[..., Tensor]) -> str:
     expect(same, "The mixture or the magnitude has changed: work on copies.")
     vocals = torch.polar(magnitude, mixture.angle())
     alone = expectation_maximization(vocals[None], mixture)[0]
-    hint = "The vocals hold the whole mixture: give the filter what they leave over, too."
+    hint = "The vocals are the whole mixture: give the filter the rest of the mixture, too."
     expect(not torch.allclose(got[0], alone, atol=1e-3), hint)
     both = torch.stack([vocals, mixture - vocals])
     right = expectation_maximization(both, mixture)
@@ -205,19 +202,98 @@ def vocals_and_rest(function: Callable[..., Tensor]) -> str:
         "Start from vocals with the phase of the mixture.": expectation_maximization(
             torch.stack([flat, mixture - flat]), mixture
         ),
-        "Subtract complex spectra, not magnitudes, to get what the vocals leave over.": (
+        "Subtract complex spectra, not magnitudes, to get the rest of the mixture.": (
             expectation_maximization(torch.stack([vocals, left]), mixture)
         ),
-        "The accompaniment starts from the mixture less the vocals, not from all of it.": (
+        "The accompaniment starts from the mixture minus the vocals, not from the whole mixture.": (
             expectation_maximization(torch.stack([vocals, mixture]), mixture)
         ),
     }
     for hint, mistake in mistakes.items():
         expect(not torch.allclose(got, mistake.to(got.dtype), atol=1e-3), hint)
     expect_close(got.sum(dim=0), mixture, "The two do not add up to the mixture.", 1e-3)
-    hint = "Start from the vocals with the mixture's phase, and from the mixture less these vocals."
+    hint = "Start from vocals with the mixture's phase, and from the mixture minus these vocals."
     expect_close(got, right, hint, 1e-3)
-    hint = "`n_iter` says how often to filter."
     thrice = torch.as_tensor(function(magnitude, mixture, 3))
-    expect_close(thrice, expectation_maximization(both, mixture, 3), hint, 1e-3)
+    right = expectation_maximization(both, mixture, 3)
+    expect_close(thrice, right, "`n_iter` says how often to filter.", 1e-3)
     return "Two stems that add up, from one net."
+
+
+@check
+def frame_weights(function: Callable[[Tensor], Tensor]) -> str:
+    """Exercise 5: weights of frames for better spatial covariances, measured on three songs."""
+    gain = sum(_gain_of_weights(function, *_stereo_song(seed)) for seed in range(3)) / 3
+    hint = f"The mean SDR is {-gain:.1f} dB lower than with equal weights: which frames show the "
+    expect(gain >= 0, f"{hint}position of a source?")
+    found = f"The mean SDR is {gain:.1f} dB higher than with equal weights."
+    hint = f"{found} A good answer gains 0.9 dB: frames that two sources share should count "
+    expect(gain >= 0.9, f"{hint}much less than frames in which one source is alone.")
+    return found
+
+
+def _gain_of_weights(function: Callable, sources: Tensor, estimates: Tensor) -> float:
+    """SDR in dB that a reader's weights gain over equal weights, on one song."""
+    power = estimates.abs().square().mean(dim=1)
+    given, shape = power.clone(), tuple(power.shape)
+    weights = torch.as_tensor(function(given))
+    expect(torch.equal(given, power), "The powers have changed: work on a copy.")
+    hint = f"One weight per source, frequency and frame: the shape is {shape}, not "
+    expect(tuple(weights.shape) == shape, f"{hint}{tuple(weights.shape)}.")
+    expect(not weights.is_complex(), "The weights should be real numbers.")
+    weights = weights.to(power.dtype)
+    expect(weights.isfinite().all(), "Your weights contain a number that is infinite or NaN.")
+    expect(weights.min() >= 0, "A weight is negative: covariances need weights of at least 0.")
+    hint = "At some frequency all weights of a source are zero: add a small constant."
+    expect((weights.sum(dim=-1) > 0).all(), hint)
+    equal, share = torch.ones_like(power), power / power.sum(dim=0)
+    mistakes = {
+        "Equal weights are the baseline: which frames show the position of a source?": equal,
+        "Loud frames count more already, though another source may be still louder.": power,
+        "You prefer the frames in which other sources are louder.": 1 - share,
+        "All sources have the same weights: a frame that suits one source harms another.": (
+            share.amax(dim=0).expand(shape)
+        ),
+        "That is a share among frequencies: compare a source with the others in each bin.": (
+            power / power.sum(dim=1, keepdim=True)
+        ),
+    }
+    weights, *mistaken = (x / x.mean(dim=-1, keepdim=True) for x in (weights, *mistakes.values()))
+    name_mistake(weights, dict(zip(mistakes, mistaken, strict=True)))
+    got, baseline = (_filtered_sdr(x, sources, estimates) for x in (weights, equal))
+    return got - baseline
+
+
+def _stereo_song(seed: int) -> tuple[Tensor, Tensor]:
+    """Sources near four points, and estimates with 15 % of the others' energy: (s, c, f, n)."""
+    generator = torch.Generator().manual_seed(seed)
+    s, f, n = 4, 24, 150
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    playing = torch.rand(s, 1, n // 10, generator=generator) < 0.6
+    level = torch.tensor([2.0, 1.4, 1.0, 0.7])[:, None, None] * noise(s, f, n).exp()
+    level = level * (0.01 + playing.repeat_interleave(10, dim=-1)).sqrt()
+    angles = torch.pi / 2 * torch.tensor([0.1, 0.35, 0.65, 0.9])
+    gains = torch.stack([angles.cos(), angles.sin()], dim=1)[:, :, None, None]
+    point = gains * torch.complex(noise(s, 1, f, n), noise(s, 1, f, n))
+    sources = point + 0.05 * torch.complex(noise(s, 2, f, n), noise(s, 2, f, n))
+    sources = level[:, None] * sources
+    energy = sources.abs().square()
+    leaked = 0.85 * energy + 0.15 * energy.sum(dim=0)
+    magnitude = leaked.sqrt() * (0.3 * noise(*leaked.shape)).exp()
+    return sources, torch.polar(magnitude, sources.sum(dim=0).angle().expand_as(magnitude))
+
+
+def _filtered_sdr(weights: Tensor, sources: Tensor, estimates: Tensor) -> float:
+    """Mean SDR in dB of the multichannel Wiener filter with weighted covariances."""
+    power, mixture = estimates.abs().square().mean(dim=1), sources.sum(dim=0)
+    outer = torch.einsum("sfn,sifn,sjfn->sijf", weights + 0j, estimates, estimates.conj())
+    covariance = outer / (weights * power).sum(dim=-1)[:, None, None]
+    total = torch.einsum("sfn,sijf->ijfn", power + 0j, covariance)
+    floor = (1e-5 + 1e-6 * power.sum(dim=0)) * torch.eye(2)[..., None, None]
+    white = solve_hermitian(total + floor, mixture)
+    filtered = power[:, None] * torch.einsum("sijf,jfn->sifn", covariance, white)
+    energy, error = (x.abs().square().sum(dim=(1, 2, 3)) for x in (sources, sources - filtered))
+    return (10 * torch.log10(energy / error)).mean().item()

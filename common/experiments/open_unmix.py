@@ -1,4 +1,4 @@
-"""What does each part of Open-Unmix buy? Small nets that lack one part each, three seeds.
+"""What does each part of Open-Unmix gain? Small nets that lack one part each, three seeds.
 
 `python -m common.experiments.open_unmix` rewrites book/results/open_unmix.json, a row at a time;
 a run that was stopped goes on.
@@ -32,10 +32,10 @@ from common.training.objectives import PhaseSensitiveObjective
 
 
 class Ablated(OpenUnmix):
-    """Open-Unmix that can do without its compression or without its skip.
+    """Open-Unmix without its compression or without its skip connection.
 
-    compress: whether the BLSTM reads features, or every bin itself; skip: whether the features
-    also go round the BLSTM.
+    compress: whether the BLSTM reads features, or every bin itself; skip: whether a skip
+    connection leads the features past the BLSTM.
     """
 
     def __init__(self, compress: bool = True, skip: bool = True, **size: int | float):
@@ -61,7 +61,7 @@ class Ablated(OpenUnmix):
 
 
 class OneSided(nn.Module):
-    """A net for one channel that is shown left and right as if they were two recordings."""
+    """A net for one channel that processes left and right as if they were two recordings."""
 
     def __init__(self, net: nn.Module):
         super().__init__()

@@ -1,7 +1,7 @@
-"""What does the multichannel Wiener filter buy, and for how long should a source stand still?
+"""What does the multichannel Wiener filter gain, and how long should its blocks be?
 
-The committed Open-Unmix: filtered 0, 1 and 2 times, in windows of three lengths; and with the
-power of each bin shared out, which asks for no place. Then the same with magnitudes that are true.
+The committed Open-Unmix: with 0, 1 and 2 iterations, in blocks of three lengths; and with masks
+that share the power of each bin, which need no positions. Then the same with the true magnitudes.
 `python -m common.experiments.wiener` rewrites book/results/wiener.json, a row at a time; another
 checkpoint throws the rows away.
 """
@@ -34,7 +34,7 @@ from common.signal.wiener import wiener_filter
 
 @dataclass(frozen=True)
 class TrueMagnitudes:
-    """A net that makes no mistakes: true magnitudes, the mixture's phase, and the filter."""
+    """A perfect magnitude estimate: true magnitudes, the mixture's phase, and the filter."""
 
     n_iter: int | str
     n_frames: int
@@ -53,7 +53,7 @@ class TrueMagnitudes:
 
 SHARED = "shared"
 ROWS = [(0, 300), (SHARED, 300), (1, 75), (1, 300), (1, 1200), (2, 300)]
-"""How often the filter is estimated anew, and over how many frames."""
+"""Number of iterations, and frames per block."""
 
 
 def separator(magnitudes: str, n_iter: int | str, n_frames: int) -> MaskSeparator | TrueMagnitudes:
@@ -61,7 +61,7 @@ def separator(magnitudes: str, n_iter: int | str, n_frames: int) -> MaskSeparato
     if magnitudes == "true":
         return TrueMagnitudes(n_iter, n_frames)
     made = load("open-unmix")
-    # A segment holds the longest window, so that the window is what it says.
+    # A segment holds the longest block, so that no block is cut.
     longest = max(n for _, n in ROWS) * BENCH_STFT.hop_length / made.sample_rate
     if n_iter == SHARED:
         return MaskSeparator(
@@ -85,7 +85,7 @@ def seconds_per_second(model: object, track: Track) -> float:
 
 
 def measure(key: dict) -> dict:
-    """Scores of one way to filter, and what it costs."""
+    """SDR, bleeding and cost of one row."""
     model = separator(**key)
     track = embedded_tracks("test", limit=1, songs=SONG_SETS["live"])[0]
     return scores(model) | {"cost": round(seconds_per_second(model, track), 4)}

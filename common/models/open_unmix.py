@@ -71,11 +71,10 @@ def input_statistics(
     stft: STFT,
     n_excerpts: int = 256,
 ) -> tuple[Tensor, Tensor]:
-    """How loud each bin of a mixture is on average, and how much that varies.
+    """Mean and standard deviation of the magnitude of mixtures, per bin.
 
-    Returns mean and standard deviation of the magnitude, each (f,), over the
-    first few excerpts, their channels and frames. A bin's deviation
-    is at least 1e-4 of the largest one.
+    Returns both, each (f,), over the first `n_excerpts` excerpts, their
+    channels and frames. A standard deviation is at least 1e-4 of the largest.
     """
     total = torch.zeros(2, stft.n_bins, dtype=torch.float64)
     for i in range(n_excerpts):
@@ -88,7 +87,7 @@ def input_statistics(
 
 @torch.no_grad()
 def scale_input(net: nn.Module, excerpts: Dataset, stft: STFT) -> None:
-    """Let each Open-Unmix in a net begin with bins of mean 0 and deviation 1.
+    """Standardise the input of each Open-Unmix in a net before training.
 
     Stöter et al. 2019.
     """

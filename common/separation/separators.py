@@ -60,11 +60,11 @@ class MaskSeparator(nn.Module):
 
 
 class WienerSeparator(MaskSeparator):
-    """Separate with a mask net, then refine all stems by where they stand.
+    """Separate with a mask net, then refine all stems by the Wiener filter.
 
-    mixture: (b, c, t) → stems: (b, s, c, t). n_iter: how often the filter is
-    re-estimated; n_frames: for how long a source is taken to stand still;
-    rest: the mixture holds more than `sources`. Stöter et al. 2019.
+    mixture: (b, c, t) → stems: (b, s, c, t). n_iter: iterations of
+    the filter; n_frames: frames per block; rest: the mixture holds more than
+    `sources`. Stöter et al. 2019.
     """
 
     def __init__(self, *settings, n_iter=1, n_frames=300, rest=False, **more):

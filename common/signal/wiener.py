@@ -1,4 +1,4 @@
-"""Multichannel Wiener filtering: estimates agree with one another and with where sources stand."""
+"""Multichannel Wiener filtering: estimates that use positions and add up to the mixture."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def expectation_maximization(
 ) -> Tensor:
     """Refine complex spectra of all sources with one covariance for each.
 
-    estimates: (s, c, f, n), mixture: (c, f, n), complex → (s, c, f, n). In
-    turns, read off each source's power per bin and its spatial covariance per
-    frequency, and filter the mixture with what they say. Nugraha et al. 2016;
-    Uhlich et al. 2017.
+    estimates: (s, c, f, n), mixture: (c, f, n), complex → (s, c, f, n). Each
+    iteration computes the power of every source per bin and its spatial
+    covariance per frequency, and filters the mixture with both. Nugraha et
+    al. 2016; Uhlich et al. 2017.
     """
     noise = torch.eye(len(mixture)).to(mixture)[..., None, None]
     for _ in range(n_iter):
         power = estimates.abs().square().mean(dim=1)  # (s, f, n)
         outer = torch.einsum("sifn,sjfn->sijf", estimates, estimates.conj())
         covariance = outer / (power.sum(dim=-1) + epsilon)[:, None, None]
-        # Equal channels make `whole` singular, but for a little noise.
+        # Without the noise, equal channels would make `whole` singular.
         floor = epsilon**0.5 + 1e-6 * power.sum(dim=0)
         power = power.to(mixture.dtype)
         whole = torch.einsum("sfn,sijf->ijfn", power, covariance)

@@ -79,7 +79,7 @@ SAVED = Answers(
     wrong={
         "the sign": (missaved(sign=-1), "other way round"),
         "no norm": (missaved(norm=0), "two numbers per feature"),
-        "a matrix with biases": (missaved(bias=1), "matrix has no biases"),
+        "a matrix with biases": (missaved(bias=1), "linear layer has no bias"),
         "one direction": (missaved(directions=1), "two directions"),
         "all features in each direction": (missaved(per_direction=1), "half of the features"),
         "one gate": (missaved(gates=1), "has four gates"),
@@ -320,7 +320,7 @@ VOCALS_AND_REST = Answers(
         "by the filter for the rest": split_with_the_rest,
     },
     wrong={
-        "the vocals alone": (split_alone, "hold the whole mixture"),
+        "the vocals alone": (split_alone, "are the whole mixture"),
         "not filtered": (unfiltered, "not been filtered"),
         "the accompaniment first": (
             lambda m, x, n_iter=1: split_by_filter(m, x, n_iter).flip(0),
@@ -336,11 +336,59 @@ VOCALS_AND_REST = Answers(
         ),
         "the mixture as accompaniment": (
             split_of(rest=lambda vocals, mixture: mixture),
-            "less the vocals",
+            "minus the vocals",
         ),
         "always one round": (split_of(rounds=lambda n_iter: 1), "how often to filter"),
         "one round too many": (split_of(rounds=lambda n_iter: n_iter + 1), "filtered once more"),
         "the rest not filtered": (split_then_subtracted, "do not add up"),
+    },
+)
+
+def share_of(power: Tensor, axis: int = 0) -> Tensor:
+    return power / power.sum(dim=axis, keepdim=True)
+
+
+def weights_in_numpy(power: Tensor) -> np.ndarray:
+    v = power.numpy()
+    return (v / v.sum(axis=0)) ** 3
+
+
+def weights_of_dominance(power: Tensor) -> Tensor:
+    dominant = power.argmax(dim=0)
+    weights = torch.full_like(power, 1e-6)
+    for j in range(len(power)):
+        weights[j, dominant == j] = 1.0
+    return weights
+
+
+def weights_in_place(power: Tensor) -> Tensor:
+    power /= power.sum(dim=0)
+    return power**4
+
+
+FRAME_WEIGHTS = Answers(
+    right={
+        "a power of the share": lambda v: share_of(v) ** 4,
+        "in NumPy": weights_in_numpy,
+        "a threshold": lambda v: (share_of(v) > 0.5) + 1e-6,
+        "the dominant source": weights_of_dominance,
+        "the ratio to all others, squared": lambda v: (v / (v.sum(dim=0) - v)) ** 2,
+    },
+    wrong={
+        "equal weights": (torch.ones_like, "Equal weights are the baseline"),
+        "the power": (lambda v: v, "Loud frames count more already"),
+        "the share of the others": (lambda v: 1 - share_of(v), "other sources are louder"),
+        "a share among frequencies": (lambda v: share_of(v, 1), "share among frequencies"),
+        "the same for all sources": (
+            lambda v: share_of(v).amax(dim=0).expand_as(v),
+            "same weights",
+        ),
+        "the share alone": (share_of, "count much less"),
+        "one weight per bin": (lambda v: share_of(v).amax(dim=0), "the shape is"),
+        "negative weights": (lambda v: share_of(v) - 0.5, "weight is negative"),
+        "a threshold too high": (lambda v: 1.0 * (share_of(v) > 0.95), "all weights of a source"),
+        "the root of the power": (torch.sqrt, "lower than with equal weights"),
+        "in place": (weights_in_place, "powers have changed"),
     },
 )
 
@@ -349,4 +397,5 @@ ANSWERS = {
     "folded": FOLDED,
     "covariance": COVARIANCE,
     "vocals_and_rest": VOCALS_AND_REST,
+    "frame_weights": FRAME_WEIGHTS,
 }
