@@ -1,14 +1,14 @@
 # make book   builds the book into _build/html
-# make test   runs everything that keeps it true
-# Both set up .venv first, which takes a few minutes once and nothing afterwards.
-# Rarely: `make colab` runs two chapters as Colab would, `make publish REPO=owner/name` says where the
-# book lives.
+# make test   runs all tests
+# Both set up .venv first, which takes a few minutes the first time only.
+# Rarely needed: `make colab` runs two chapters as Colab would, `make publish REPO=owner/name` sets
+# the repository of the book.
 
 SHELL := /bin/sh
 .PHONY: book test colab publish setup setup-browser songs clean
 
-# The first fitting interpreter; in an activated environment the one that made it, so that .venv is
-# never built from itself. A path may hold spaces: it is quoted wherever it is used.
+# The first suitable interpreter; in an activated environment the one that made it, so that .venv is
+# never built from itself. A path may contain spaces: it is quoted wherever it is used.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
     "$$p" -c 'import sys; fits = (3, 11) <= sys.version_info[:2] <= (3, 13); \
     print(sys._base_executable if fits else ""); sys.exit(not fits)' 2>/dev/null && break; done)
@@ -17,14 +17,14 @@ BIN := .venv/bin
 # `make test NEWEST=1` takes the newest versions that pyproject.toml allows instead of the pinned.
 NEWEST ?=
 
-# The environment is as good as what went into it: where it lies, which Python, which packages.
+# The environment is made again if its path, the Python version or the packages change.
 STAMP := .venv/.ready-$(shell (pwd; echo $(NEWEST); \
     "$(PYTHON)" -c 'import sys; print(sys.base_prefix, sys.version)'; \
     cat requirements.txt pyproject.toml) 2>/dev/null | cksum | cut -d' ' -f1)
 
-# Tests run at the smoke scale, two at a time, one thread each: two cores are what CI has.
+# Tests run at the smoke scale, two at a time, one thread each, since CI has two cores.
 SMOKE := BOOK_SCALE=smoke OMP_NUM_THREADS=1
-# The notebooks that nbval tests are the ones that the smoke book shows: figures are drawn into them.
+# The smoke book shows the notebooks that nbval has executed, so figures are drawn inline.
 INLINE := MPLBACKEND=module://matplotlib_inline.backend_inline
 NODE_STAMP := tests/browser/node_modules/.ready-$(shell \
     cat tests/browser/package*.json 2>/dev/null | cksum | cut -d' ' -f1)
@@ -40,7 +40,7 @@ test: setup-browser
 	@$(SMOKE) $(BIN)/python .ci/build-book _build/smoke
 	$(SMOKE) BOOK_HTML=_build/smoke/_build/html $(BIN)/pytest tests/test_browser.py
 
-# Downloads what Colab has installed already, over a gigabyte, and works at the reader's scale.
+# Downloads the packages that Colab has installed, over a gigabyte, and runs at the reader's scale.
 colab: setup
 	@$(BIN)/python .ci/colab_edition.py
 	@$(BIN)/python .ci/colab_run.py 01_listening 14_unet
@@ -67,7 +67,7 @@ $(NODE_STAMP):
 	@rm -f tests/browser/node_modules/.ready-*
 	@touch $@
 
-# The songs are rendered once, before several notebooks ask for them at the same time.
+# The songs are rendered once, before several notebooks need them at the same time.
 songs: setup
 	@$(BIN)/python -c 'from common.data import embedded_songs; print("Songs:", embedded_songs())'
 

@@ -2,8 +2,8 @@
 """Translate the chapters for Colab and plain Jupyter, which would show the book's markup raw.
 
 Usage: colab_edition.py, which writes _build/colab. Citations, glossary terms and links lead to the
-published pages, pictures come from there, and what the pages fold away is folded here too. Code
-stays as it is, but for a title above each folded cell. Fails if anything raw is left.
+published pages, pictures come from there, and cells that the pages fold are folded here too. Code
+is unchanged except for a title above each folded cell. Fails if any raw markup is left.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ RAW = {
 
 @dataclass(frozen=True)
 class Book:
-    """What the translation has to know: where the pages are, which works and terms they list.
+    """What the translation needs: the address of the pages, and the works and terms they list.
 
     pages: an address that ends in a slash; works: authors and year by citation key; terms: each
-    term of the glossary as it is written there, by its small letters.
+    term of the glossary as it is written there, by its lower-case form.
     """
 
     pages: str
@@ -143,7 +143,7 @@ def links(text: str, book: Book) -> str:
 
 
 def folded(cell: NotebookNode, title: str) -> NotebookNode:
-    """A code cell of which only its title is seen; one tagged `hide-cell` hides its output too."""
+    """A code cell that shows only its title; one tagged `hide-cell` hides its output too."""
     if cell.source.startswith("# @title "):
         return cell
     cell = deepcopy(cell)
@@ -156,7 +156,7 @@ def folded(cell: NotebookNode, title: str) -> NotebookNode:
 
 
 def title(cell: NotebookNode, number: int) -> str | None:
-    """What is seen of a folded cell, None for one in plain view; number: of the last solution."""
+    """The title of a folded cell, None for a visible one; number: of the last solution."""
     tags = cell.metadata.get("tags", [])
     if "solution" in tags:
         return f"Solution of exercise {number}"
@@ -168,7 +168,7 @@ def title(cell: NotebookNode, number: int) -> str | None:
 
 
 def translated(notebook: NotebookNode, book: Book) -> NotebookNode:
-    """A chapter as plain notebooks show it; one that is translated already stays as it is."""
+    """A chapter for plain notebooks; one that is translated already is returned unchanged."""
     notebook, number = deepcopy(notebook), 0
     for place, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
@@ -182,7 +182,7 @@ def translated(notebook: NotebookNode, book: Book) -> NotebookNode:
 
 
 def left_raw(notebook: NotebookNode) -> Iterator[str]:
-    """What a plain notebook would show raw, load in vain, or show before it is asked for."""
+    """What a plain notebook would show raw, fail to load, or show although it should be folded."""
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
             prose = NOT_PROSE.sub("x", cell.source)
@@ -194,7 +194,7 @@ def left_raw(notebook: NotebookNode) -> Iterator[str]:
 
 
 def write_edition(output: Path, root: Path = ROOT) -> list[str]:
-    """Write the edition into a folder made anew; returns what is raw in it, a line each."""
+    """Write the edition into a new folder; returns one line for each problem in it."""
     shutil.rmtree(output, ignore_errors=True)
     (output / "notebooks").mkdir(parents=True)
     book, found = read_book(root), []
@@ -211,5 +211,5 @@ def write_edition(output: Path, root: Path = ROOT) -> list[str]:
 
 if __name__ == "__main__":
     raw = write_edition(OUTPUT)
-    print("\n".join(raw) or f"The edition for Colab is made: {OUTPUT}")
+    print("\n".join(raw) or f"The edition for Colab is written: {OUTPUT}")
     sys.exit(bool(raw))

@@ -2,10 +2,9 @@
 """Run chapters of the edition for Colab as a reader there does, set-up cell included.
 
 Usage: colab_run.py CHAPTER..., after colab_edition.py. In _build/colab-run it makes an environment
-with the versions of Colab's image (.ci/colab-image.txt) that takes itself for Colab: it knows
-google.colab, apt-get does nothing, and pip takes the book's archive from the last commit here. Says
-how long each chapter ran and when its first player was there; fails where that took over two
-minutes.
+that simulates Colab: it has the versions of Colab's image (.ci/colab-image.txt) and a google.colab,
+apt-get does nothing, and pip takes the book's archive from the last commit here. Prints how long
+each chapter ran and when its first player appeared; fails if that took over two minutes.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ exec "{IMAGE}/python" -m pip "$@"
 
 
 def make_room() -> None:
-    """The environment, the archive, and what makes a kernel take the machine for Colab."""
+    """Make the environment, the archive, and the files that simulate Colab."""
     shutil.rmtree(ROOM, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", IMAGE.parent], check=True)
     pip = [IMAGE / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
@@ -59,7 +58,7 @@ def make_room() -> None:
 
 
 def run(chapter: str) -> list[dict]:
-    """Run a chapter in a folder of its own, at the reader's scale; its cells, with outputs."""
+    """Run a chapter in its own folder, at the reader's scale; returns its cells with outputs."""
     folder = ROOM / "content" / chapter
     folder.mkdir(parents=True)
     notebook = Path(shutil.copy(EDITION / f"{chapter}.ipynb", folder))
@@ -78,7 +77,7 @@ def run(chapter: str) -> list[dict]:
 
 
 def seconds_after_start(cells: list[dict]) -> list[tuple[float, bool]]:
-    """When each code cell was done, from the start of the first, and whether it shows a player."""
+    """Seconds from the start to the end of each code cell, and whether the cell shows a player."""
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     times = [cell["metadata"]["execution"] for cell in code]
     started = datetime.fromisoformat(times[0]["iopub.status.busy"])
@@ -88,7 +87,7 @@ def seconds_after_start(cells: list[dict]) -> list[tuple[float, bool]]:
 
 
 def main(chapters: list[str]) -> int:
-    """Run chapters, each in the environment that the ones before it left; 0 if all went well."""
+    """Run chapters one after another in one environment; returns 0 if none was too slow."""
     make_room()
     slow = 0
     for chapter in chapters:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    main = argparse.ArgumentParser(prog="python -m common", description="Take music apart.")
+    main = argparse.ArgumentParser(
+        prog="python -m common", description="Separate music into its sources."
+    )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     songs = commands.add_parser("songs", help="write embedded songs in MUSDB18-HQ layout")
@@ -27,13 +29,13 @@ def parser() -> argparse.ArgumentParser:
     songs.add_argument("--train", type=int, default=24, metavar="N", help="training songs (24)")
     songs.add_argument("--test", type=int, default=8, metavar="N", help="test songs (8)")
     songs.add_argument("--seconds", type=float, default=24.0, metavar="S", help="length (24)")
-    songs.add_argument("--seed", type=int, default=0, metavar="K", help="which songs (0)")
+    songs.add_argument("--seed", type=int, default=0, metavar="K", help="seed of the songs (0)")
     songs.add_argument("--rate", type=int, default=44100, metavar="HZ", help="sample rate (44100)")
     songs.add_argument("--soundfont", metavar="SF2", help="another General MIDI soundfont")
     songs.add_argument(
         "--wide",
         action="store_true",
-        help="let training songs draw from the recorded sounds that are installed as well",
+        help="training songs also use the recorded sounds that are installed",
     )
     songs.set_defaults(run=write_songs)
 
@@ -43,16 +45,18 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         default=DEFAULT_MODEL,
         metavar="NAME",
-        help="see `models`; A+B+C gives the mean of their stems; "
-        f"by default {DEFAULT_MODEL}: {WHY_DEFAULT}",
+        help="a name listed by `models`, or A+B+C for a blend of several; "
+        f"default: {DEFAULT_MODEL}, {WHY_DEFAULT}",
     )
-    separate.add_argument("--weights", type=Path, metavar="PATH", help="published weights")
+    separate.add_argument(
+        "--weights", type=Path, metavar="PATH", help="published weights for the model"
+    )
     separate.add_argument("--out", type=Path, required=True, metavar="DIR")
-    separate.add_argument("--two-stems", metavar="SOURCE", help="this source, and all the rest")
+    separate.add_argument("--two-stems", metavar="SOURCE", help="this source and the rest")
     separate.add_argument(
         "--mixture-consistency",
         action=argparse.BooleanOptionalAction,
-        help="share what the stems lack of the mixture among them (default: for the book's nets)",
+        help="make the stems add up to the mixture (default: for the book's nets)",
     )
     separate.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest")
     separate.set_defaults(run=separate_files)
@@ -62,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--scale", choices=["smoke", "live", "zoo", "paper"], default="live")
     train.add_argument("--data", type=Path, metavar="ROOT", help="MUSDB18 folder (embedded songs)")
     train.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME-SCALE")
-    train.add_argument("--resume", action="store_true", help="go on from what DIR holds")
+    train.add_argument("--resume", action="store_true", help="continue the run in DIR")
     train.set_defaults(run=train_model)
 
     evaluate = commands.add_parser("evaluate", help="measure a model on a test split")
@@ -73,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
         "--data", type=Path, metavar="ROOT", help="MUSDB18 folder (embedded songs)"
     )
     evaluate.add_argument("--max-tracks", type=int, metavar="N", help="only the first N (all)")
-    evaluate.add_argument("--bss", action="store_true", help="BSS Eval v4 as well, as museval does")
+    evaluate.add_argument("--bss", action="store_true", help="also BSS Eval v4, as in museval")
     evaluate.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest")
     evaluate.add_argument("--out", type=Path, metavar="results.json")
     evaluate.set_defaults(run=evaluate_model)
@@ -90,7 +94,7 @@ def write_songs(options: argparse.Namespace) -> None:
 
     sounds = KINDS if options.wide else ()
     if packages := missing(sounds):
-        warn(f"not all recorded sounds are here; to get the rest: {how_to_install(packages)}")
+        warn(f"some recorded sounds are missing; to install them: {how_to_install(packages)}")
     root = write_set(
         options.out,
         options.train,
@@ -119,7 +123,7 @@ def separate_files(options: argparse.Namespace) -> None:
     given = options.weights
     separator = load_official(options.model, given) if given else load(options.model)
     consistent = options.mixture_consistency
-    if consistent is None:  # others' nets and methods stay as they are; two stems add up anyway
+    if consistent is None:  # not for published nets and methods; two stems add up anyway
         methods = METHODS.keys() & options.model.split("+")
         consistent = not (given or methods or options.two_stems)
     if consistent:
@@ -136,17 +140,17 @@ def separate_files(options: argparse.Namespace) -> None:
 
 
 def warn(line: str) -> None:
-    """Say what is no error but should be known, where it does not mix with results."""
+    """Print a warning to stderr, so that it does not mix with results on stdout."""
     print(f"warning: {printable(line)}", file=sys.stderr)
 
 
 def printable(name: object) -> str:
-    """A name as it can be printed: on a disk it may be no UTF-8."""
+    """A name in printable form: a file name need not be valid UTF-8."""
     return os.fsencode(str(name)).decode(errors="replace")
 
 
 def device(torch, wanted: str | None) -> str:
-    """The device that was asked for, else the fastest. Raises UsageError for one that is not there.
+    """The requested device, else the fastest. Raises UsageError if it is not available.
 
     `torch` is the module, which only commands that need it import.
     """
@@ -249,7 +253,7 @@ def list_models(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; what a person can put right becomes one plain line and exit code 2."""
+    """Run one command; an error that the user can fix becomes one plain line and exit code 2."""
     options = parser().parse_args(arguments)
     try:
         options.run(options)

@@ -92,12 +92,12 @@ def test_what_is_not_there_is_one_line(server, monkeypatch, address) -> None:
     about = download.PUBLISHED["umxhq"]
     nowhere = f"{about.address}/{address}" if address else "http://127.0.0.1:9"
     monkeypatch.setitem(download.PUBLISHED, "umxhq", replace(about, address=nowhere))
-    with pytest.raises(UsageError, match=f"{nowhere}/bass-.* cannot be fetched: "):
+    with pytest.raises(UsageError, match=f"{nowhere}/bass-.* cannot be downloaded: "):
         load_published("umxhq")
 
 
 def test_unknown_weights_are_refused() -> None:
-    with pytest.raises(UsageError, match="there are umxhq, spleeter-4stems"):
+    with pytest.raises(UsageError, match="choose from umxhq, spleeter-4stems"):
         load_published("umxxl")
 
 

@@ -75,7 +75,7 @@ def test_an_environment_outlives_a_set_up_that_fails(house: Path, tmp_path: Path
         [house / ".ci/environment", offline], cwd=house, capture_output=True, text=True
     )
     assert failed.returncode == 1
-    assert "the one that was there is back" in failed.stdout
+    assert "the old one is restored" in failed.stdout
     assert keep.read_text() == "what was installed"
     assert sorted(path.name for path in house.glob(".venv*")) == [".venv"]
 

@@ -119,17 +119,17 @@ def wrong_hash(folder: Path) -> str:
 
 def code(folder: Path) -> str:
     published(folder, "vocals", weights() | {"bomb": Bomb(folder / "ran")})
-    return "could run anything"
+    return "could run any code"
 
 
 def old_code(folder: Path) -> str:
     published(folder, "vocals", weights() | {"bomb": Bomb(folder / "ran")}, old=True)
-    return "could run anything"
+    return "could run any code"
 
 
 def whole_module(folder: Path) -> str:
     torch.save(OpenUnmix(**SMALL), folder / "vocals.pth")
-    return "could run anything"
+    return "could run any code"
 
 
 def cut(folder: Path) -> str:
@@ -165,12 +165,12 @@ def damaged_safetensors(folder: Path) -> str:
 
 def a_list(folder: Path) -> str:
     torch.save([torch.zeros(3)], folder / "vocals.pth")
-    return "something else than names and tensors"
+    return "something other than names and tensors"
 
 
 def nested(folder: Path) -> str:
     torch.save({"state_dict": weights()}, folder / "vocals.pth")
-    return "something else than names and tensors"
+    return "something other than names and tensors"
 
 
 def another_net(folder: Path) -> str:
@@ -243,7 +243,7 @@ def test_names_that_lead_nowhere(tmp_path):
         load(tmp_path / "nothing")
     with pytest.raises(UsageError, match="does not exist"):
         read_weights(tmp_path / "nothing.pth")
-    with pytest.raises(UsageError, match="should end in .pth"):
+    with pytest.raises(UsageError, match="must end in .pth"):
         (tmp_path / "vocals.h5").touch()
         read_weights(tmp_path / "vocals.h5")
     with pytest.raises(UsageError, match="not of 'mask-inference'"):

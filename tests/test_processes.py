@@ -131,7 +131,7 @@ def test_each_process_draws_its_own_dropout_and_one_validates(tmp_path: Path) ->
 def test_a_run_goes_on_in_as_many_processes_as_it_began_in(tmp_path: Path) -> None:
     assert together(drop_and_validate, tmp_path) == [0, 0]
     run = Run(nn.ModuleDict({"net": small_net()}), CONFIG, start_processes())
-    with pytest.raises(UsageError, match=r"was started in 2 process\(es\) and cannot go on in 1"):
+    with pytest.raises(UsageError, match=r"started in 2 process\(es\) and cannot continue in 1"):
         load_state(tmp_path, run)
 
 

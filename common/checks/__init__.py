@@ -89,8 +89,8 @@ def name_mistake(got: Any, mistakes: Mapping[str, Any], tolerance: float = 1e-4)
 def check(body: Callable[..., str]) -> Callable[..., Verdict]:
     """Turn a function that tests a reader's answer into a check that returns a `Verdict`.
 
-    `body(answer)` calls `expect` and returns the sentence that a right answer earns. Whatever the
-    reader's code raises becomes a failed verdict that names the error: a check never throws.
+    `body(answer)` calls `expect` and returns a sentence for a right answer. An exception in the
+    reader's code becomes a failed verdict that names the error: a check never raises.
     """
 
     @functools.wraps(body)
@@ -106,7 +106,7 @@ def check(body: Callable[..., str]) -> Callable[..., Verdict]:
 
 
 def _refuse_nothing(answer: Any) -> Any:
-    """Wrap a plain function so that returning nothing, as a stub does, is met with a hint."""
+    """Wrap a plain function so that returning nothing, as a stub does, gives a hint."""
     if not inspect.isfunction(answer):
         return answer
 

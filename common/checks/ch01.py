@@ -119,7 +119,7 @@ def remove_centre(function: Callable[[Tensor], Tensor]) -> str:
         "right": tensor(function(torch.cat([voice, voice + guitar]))),
     }
     for side, kept in sides.items():
-        expect(kept.abs().max() > 0.1, f"A guitar on the {side} is gone as well: keep the sides.")
+        expect(kept.abs().max() > 0.1, f"A guitar on the {side} is gone too: keep both sides.")
         likeness = torch.cosine_similarity(kept.flatten(), guitar.flatten(), dim=0).abs()
         expect(
             likeness > 0.999,

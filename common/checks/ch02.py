@@ -134,7 +134,7 @@ def robot(function: Callable[[Tensor, float, int], Tensor]) -> str:
         f"It hums at {pitch:.0f} Hz, but only {share:.0%} of the energy is there: the waves of a "
         "frame should peak together at its centre.",
     )
-    return f"It hums: {share:.0%} of the energy lies on multiples of {pitch:.0f} Hz."
+    return f"It hums: {share:.0%} of the energy is at multiples of {pitch:.0f} Hz."
 
 
 def _hum(audio: Tensor, sample_rate: int) -> tuple[float, float]:

@@ -44,7 +44,7 @@ def percussive_filter(function: Callable[[Tensor, int], Tensor]) -> str:
                     ndimage.maximum_filter1d(magnitude.numpy(), 7, axis=0, mode="reflect")
                 )
             ),
-            "Beyond the ends you take zeros: mirror the spectrogram.": _filtered(
+            "You take zeros beyond the ends: mirror the spectrogram.": _filtered(
                 magnitude, 7, "constant"
             ),
             "You repeat the outermost bin beyond the ends: mirror the spectrogram.": _filtered(
@@ -53,7 +53,7 @@ def percussive_filter(function: Callable[[Tensor, int], Tensor]) -> str:
             "Your mirror is at the outermost bin: that bin should appear twice.": _filtered(
                 magnitude, 7, "mirror"
             ),
-            "Beyond one end you take bins from the other end: mirror the spectrogram.": _filtered(
+            "You continue one end with bins from the other: mirror the spectrogram.": _filtered(
                 magnitude, 7, "wrap"
             ),
             "You mirror the spectrogram in the wrong order: the nearest bins come first.": (
@@ -66,7 +66,7 @@ def percussive_filter(function: Callable[[Tensor, int], Tensor]) -> str:
     expect_close(filtered[3:-3], right[3:-3], hint)
     hint = "At the ends the spectrogram is mirrored, and the outermost bin appears twice."
     expect_close(filtered, right, hint)
-    hint = "With a width of 9 something goes wrong: where is half a width?"
+    hint = "The result is wrong for a width of 9: how many bins are half a width?"
     expect_close(tensor(function(magnitude.clone(), 9)), smooth_along(magnitude, 9, axis=-2), hint)
     narrow = tensor(function(magnitude.clone(), 1))
     expect_close(narrow, magnitude, "A width of 1 changes nothing.")
@@ -207,8 +207,8 @@ def repetitiveness(function: Callable[[Tensor, int, int], float]) -> str:
     loop = beat_spectrum(_noise(40, 20).repeat(1, 12) ** 4)
     never = beat_spectrum(_noise(40, 240) ** 4)
     high, low = (tensor(function(x, 5, 100)).item() for x in (loop, never))
-    expect(high > 0.9 > 0.3 > low, f"A loop gives {high:.2f} and noise {low:.2f}: too near.")
-    return f"A loop reaches {high:.2f}, and noise that never comes back {low:.2f}."
+    expect(high > 0.9 > 0.3 > low, f"A loop gives {high:.2f}, noise {low:.2f}: too similar.")
+    return f"A loop reaches {high:.2f}, and noise that never repeats {low:.2f}."
 
 
 @check
@@ -216,7 +216,7 @@ def three_masks(function: Callable[[Tensor, float], Tensor]) -> str:
     """Exercise 4: harmonic, percussive and residual mask."""
     magnitude = _noise(40, 50) ** 3
     masks = tensor(function(magnitude.clone(), 2.0))
-    expect(masks.shape != (2, 40, 50), "Two masks leave a rest: the residual is the third.")
+    expect(masks.shape != (2, 40, 50), "You return two masks: the residual is the third.")
     expect(masks.shape == (3, 40, 50), f"Three masks (3, f, n), not {tuple(masks.shape)}.")
     expect(masks.isfinite().all(), "There is a mask that is infinite or NaN.")
     harmonic, percussive = harmonic_percussive_masks(magnitude, margin=2.0)
@@ -264,7 +264,7 @@ def three_masks(function: Callable[[Tensor, float], Tensor]) -> str:
     harmonic, percussive = harmonic_percussive_masks(magnitude, margin=3.0)
     other = tensor(function(magnitude.clone(), 3.0))
     right = torch.stack([harmonic, percussive, 1 - harmonic - percussive])
-    expect_close(other, right, "With a margin of 3 it goes wrong: use `margin`.")
+    expect_close(other, right, "The masks are wrong for a margin of 3: use `margin`.")
     return f"With a margin of 2 the residual gets {masks[2].mean():.0%} of a bin on average."
 
 

@@ -48,7 +48,7 @@ def update_templates(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> st
                 update_activations(data, templates, activations, 1)
             ),
             "The numerator goes above the denominator, not below.": templates * lower / upper,
-            "You leave out the denominator: what makes a template quieter?": templates * upper,
+            "The denominator is missing: what makes a template smaller?": templates * upper,
             "That is the factor alone: multiply the templates by it.": upper / lower,
             "The denominator of a component does not depend on the frame: sum over the other axis "
             "of the activations.": templates * upper / activations.sum(dim=0),
@@ -98,7 +98,7 @@ def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tens
         masks,
         {
             "These are the models of the sources. A mask is a share: a share of what?": models,
-            "Share out magnitudes, not energies.": _share(models**2),
+            "Share magnitudes, not energies.": _share(models**2),
             "You square the components before adding them up: share magnitudes, not energies.": (
                 _share(_models(parts**2))
             ),
@@ -126,8 +126,8 @@ def labelled_masks(function: Callable[[Tensor, Tensor, Sequence[int], int], Tens
     expect_close(masks, _share(models), hint, 1e-3)
     other = tensor(function(templates.clone(), activations.clone(), [1, 1, 1, 0, 0], 2))
     right = _share(torch.stack([parts[3:].sum(dim=0), parts[:3].sum(dim=0)]))
-    expect_close(other, right, "With other owners it goes wrong: do you use `owners`?", 1e-3)
-    return f"The first source gets {masks[0].mean():.0%} of the toy, and all of it is shared out."
+    expect_close(other, right, "The masks are wrong for other owners: use `owners`.", 1e-3)
+    return f"The masks add up to 1; the first source has {masks[0].mean():.0%} on average."
 
 
 @check
@@ -151,7 +151,7 @@ def drum_components(function: Callable[[Tensor, Tensor], Tensor]) -> str:
     if reached < GOOD_SDR:
         expect(inverted < GOOD_SDR, "These are the pitched components: invert your choice.")
         expect(any(these.any() for these in chosen), "You find no drums at all.")
-        expect(not all(these.all() for these in chosen), "You take everything for drums.")
+        expect(not all(these.all() for these in chosen), "You choose all components as drums.")
         mistakes = {
             "the pitch: a bass drum is low, and a flute is high.": centroid,
             "the loudness: a drum can be louder or quieter than a note.": loudness,
@@ -218,7 +218,7 @@ def sparse_step(function: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> 
         hint = "What is the derivative of the penalty, and is it positive or negative?"
         expect_close(found, right, hint, 1e-3)
     few, many = (_active(_repeated(function, *given, weight)) for weight in (0.5, 0.0))
-    return f"With the penalty {few:.0%} of the activations matter, without it {many:.0%}."
+    return f"With the penalty {few:.0%} of the activations are active, without it {many:.0%}."
 
 
 def _unchanged(function: Callable[..., Tensor], *given: Tensor | float) -> Tensor:
@@ -258,7 +258,7 @@ def _share(models: Tensor) -> Tensor:
 
 
 def _models(parts: Tensor) -> Tensor:
-    """Components (k, f, n) added up for the four sources of the toy, two of which own any."""
+    """Components (k, f, n) added up for four sources, of which only two own any."""
     nothing = torch.zeros_like(parts[0])
     return torch.stack([parts[[0, 2, 3]].sum(dim=0), nothing, parts[[1, 4]].sum(dim=0), nothing])
 

@@ -142,7 +142,7 @@ def karaoke(function: Callable[[Tensor, int], Tensor]) -> str:
         hint = f"Let `low` decide: with low={low} the first {low} of 10 bins stay as they are."
         expect_close(_tensor(function(given.clone(), low)), right, hint)
     removed = 1 - out.abs().square().sum() / given.abs().square().sum()
-    return f"This removes {removed:.0%} of the noise's energy, and all of the mid above."
+    return f"This removes {removed:.0%} of the noise's energy, and the whole mid from bin `low` on."
 
 
 def _mistaken_karaoke(spectrum: Tensor, low: int) -> dict[str, Tensor]:
@@ -184,7 +184,7 @@ def _mistaken_karaoke(spectrum: Tensor, low: int) -> dict[str, Tensor]:
 
 @check
 def separate_panned(function: Callable[[Tensor, Tensor], Tensor]) -> str:
-    """Exercise 4: bins shared out between panned sources, better than by a binary mask."""
+    """Exercise 4: bins shared between panned sources, better than by a binary mask."""
     sources, positions = _panned_sources((-0.6, 0.0, 0.5), seed=1)
     spectrum = sources.sum(dim=0)
     given, at = spectrum.clone(), positions.clone()
@@ -263,7 +263,7 @@ def _mistaken_separation(spectrum: Tensor, at: Tensor) -> dict[str, Tensor]:
         "Every source gets the same part of each bin: use the position of the bin.": (
             (spectrum / len(at)).expand(len(at), -1, -1, -1)
         ),
-        "The pseudo-inverse shares every bin out among all sources: assume at most two in a bin.": (
+        "The pseudo-inverse shares every bin among all sources: assume at most two in a bin.": (
             gains[:, :, None, None] * mono[:, None]
         ),
     }

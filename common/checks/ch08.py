@@ -151,7 +151,7 @@ def _stops_at(n_songs: int, counts: Counter) -> bool:
 
 @check
 def bleed_ceiling(function: Callable[[float, float, float], float]) -> str:
-    """Exercise 3: the highest SDR against a reference with bleed, in dB."""
+    """Exercise 3: the highest possible SDR against a reference with bleed, in dB."""
     cases = ((-8.0, 0.0, -20.0), (0.0, 0.0, -20.0), (5.0, 2.0, -10.0), (-6.0, 3.0, -4.0))
     got = [float(function(*case)) for case in cases]
     mistakes = [_mistaken_ceilings(*case) for case in cases]
@@ -176,7 +176,7 @@ def _mistaken_ceilings(stem: float, others: float, bleed: float) -> dict[str, fl
     energies = 1 + 10 ** (over / 10)
     return {
         "Nearly: the reference is the stem and the bleed. Add the 1.": over,
-        "Bleed is softer than the others: check its sign.": summed(stem - others + bleed),
+        "Bleed is quieter than the others: check its sign.": summed(stem - others + bleed),
         "A quiet stem suffers more than a loud one: check the sign.": summed(others - stem - bleed),
         "The error is the bleed of the others: their level matters too.": summed(stem - bleed),
         "The ceiling depends on the level of the stem too.": summed(-others - bleed),
@@ -270,7 +270,7 @@ def share_at_any_speed(function: Callable[[Tensor, Tensor], float]) -> str:
 
 
 def _melody(seed: int) -> Tensor:
-    """Ten seconds of random chords (2, t) at 22,050 Hz, other ones for every seed."""
+    """Ten seconds of random chords (2, t) at 22,050 Hz, different for every seed."""
     generator = torch.Generator().manual_seed(seed)
     time = torch.arange(22050 // 4) / 22050
     notes = []

@@ -88,7 +88,8 @@ def predict(function: Callable[..., tuple[float, float]]) -> str:
     expect_close(both(0.0, 5.0, 0.5, 4.0), (0, 2.5), hint)
     expect_close(both(0.0, 3.0, 2.0, 4.0), (0, 4), hint)
     begin, length = both(4.5, 2.0, 1.1, 6.0)
-    return f"2 s of a singer at 4.5 of 6 s, stretched by 1.1: {length:.1f} s from {begin:.1f} s on."
+    event = "An event of 2 s at 4.5 s in a scene of 6 s, stretched by 1.1,"
+    return f"{event} begins at {begin:.1f} s and lasts {length:.1f} s."
 
 
 TRIADS = ((0, 4, 7), (5, 9, 0), (7, 11, 2), (9, 0, 4), (2, 5, 9), (4, 7, 11))
@@ -158,7 +159,8 @@ def transposition(function: Callable[[Tensor, Tensor], int]) -> str:
         expect(min(shifts) < 0 < max(shifts), "A bass may be transposed up as well as down.")
         found_so_far = f"The mean correlation is {found:.2f}"
         raise Hint(f"{found_so_far}: compare all twelve numbers in every frame.")
-    return f"The mean correlation is {found:.2f}, and {reached([0] * len(pairs)):.2f} without you."
+    before = reached([0] * len(pairs))
+    return f"The mean correlation is {found:.2f}, and {before:.2f} without transposition."
 
 
 @check

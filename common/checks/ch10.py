@@ -60,11 +60,11 @@ CURVATURES, START, NOISE = (1.0, 0.1), 10.0, 0.3
 """Exercise 2: the loss is the sum of c w² / 2 over both curvatures c, from w = START on."""
 
 REACHED = 0.6
-"""The loss that a good schedule leaves at most, as a share of that of the best constant rate."""
+"""The highest final loss of a good schedule, relative to that of the best constant rate."""
 
 
 def _remaining(rates: Sequence[float]) -> tuple[float, float]:
-    """The expected loss after noisy steps: what the mean distance leaves, and what the noise adds.
+    """The expected loss after noisy steps: the part of the mean distance, and that of the noise.
 
     A step takes the mean of w to (1 - rate c) times itself, and the variance to the square of that
     factor times itself plus (rate NOISE)².
@@ -111,7 +111,7 @@ def schedule(function: Callable[[int, int], float]) -> str:
 
 @check
 def clip(function: Callable[[Sequence[Tensor], float], Sequence[Tensor]]) -> str:
-    """Exercise 3: gradients shortened together."""
+    """Exercise 3: gradients clipped by their common norm."""
     kept = [torch.tensor([1.0, 2.0]), torch.tensor([[2.0], [4.0]])]
 
     def clipped(given: list[Tensor], longest: float) -> list[Tensor]:
@@ -126,7 +126,7 @@ def clip(function: Callable[[Sequence[Tensor], float], Sequence[Tensor]]) -> str
 
     got, given = flat(clipped(kept, 1.0)), flat(kept)
     mistakes = {
-        "That is as long as before: shorten it.": given,
+        "The norm is the same as before: scale the gradients down.": given,
         "Each gradient is clipped separately, which turns the vector: use one norm.": (
             torch.cat([x.flatten() / x.norm() for x in kept])
         ),
@@ -252,7 +252,7 @@ def best_step(function: Callable[[Sequence[tuple[int, float]], int], int]) -> st
 
     got = step((3.0, 2.0, 1.0), 2)
     places = {
-        "That is its place in the list: return the step.": 2,
+        "That is its index in the list: return the step.": 2,
         "That is the loss: return the step.": 1,
     }
     name_mistake(got, places, 0)

@@ -15,9 +15,9 @@ from common.checks.tensors import tensor
 from common.signal.k_means import k_means
 
 SHARES = (0.35, 0.25, 0.15, 0.1, 0.1, 0.05)
-"""Which part of the bins belongs to each cluster of exercise 5."""
+"""The share of the bins in each cluster of exercise 5."""
 GOOD_START = 0.94
-"""Exercise 5: which share of the weight is in the right cluster after a good start."""
+"""Exercise 5: the share of the weight in the right cluster after a good start."""
 QUIET = 0.02
 """Exercise 5: the weight below which a bin belongs to no cluster."""
 
@@ -130,8 +130,8 @@ def spherical_kmeans(function: Callable[[Tensor, Tensor, Tensor, int], Tensor]) 
             hint = "This is the result without the weights: a loud bin should count more."
             expect(not torch.allclose(got, plain, atol=1e-4), hint)
             hint = (
-                "The centroids are wrong after one round: each should be the weighted mean, at "
-                "length one, of the points that have their largest inner product with it."
+                "The centroids are wrong after one round: each should be the weighted mean of the "
+                "points that have their largest inner product with it, divided by its length."
             )
             expect_close(got, rounds[1], hint)
         hint = f"Repeat `n_iter` times: after {n_iter} rounds you return the result of one."
@@ -181,7 +181,7 @@ def count_sources(function: Callable[[Tensor, Tensor, float], int]) -> str:
     expect(int(function(embeddings, weights, 0.3)) != got, hint)
     hints = {
         6: "You count as if all weights were equal: soft sources should have small eigenvalues.",
-        4: "You compare with the largest eigenvalue: compare with the sum of all eigenvalues.",
+        4: "You compare with the largest eigenvalue: use the sum of all eigenvalues.",
         7: "You compare square roots: square the singular values to get eigenvalues.",
         2: "Each weight should appear once: if it multiplies both factors, it is squared.",
     }

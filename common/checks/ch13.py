@@ -66,13 +66,13 @@ def centroids_from_masks(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -
     right = weighted_means(embeddings, owned)
     hard = functional.one_hot(masks.argmax(dim=-1), s) * weights[:, None]
     mistakes = {
-        "A loud bin should count for more than a soft one: use the weights, too.": weighted_means(
+        "A loud bin should count more than a quiet one: use the weights, too.": weighted_means(
             embeddings, masks
         ),
-        "The masks do not count here: every source has the same centroid.": weighted_means(
+        "You do not use the masks: every source has the same centroid.": weighted_means(
             embeddings, weights[:, None].expand_as(masks)
         ),
-        "Each bin counts for every source by its soft mask; you give it to one source.": (
+        "You assign each bin to one source: use the soft masks as weights.": (
             weighted_means(embeddings, hard)
         ),
         "That is a sum: divide it by the sum of mask times weight.": owned.mT @ embeddings,
@@ -142,10 +142,10 @@ def probe(make: Callable[[Chimera], Chimera]) -> str:
     probing = make(net)
     own = dict(net.named_parameters())
     after = _reached(net(magnitude).embeddings, own)
-    hint = "The net that was given should stay as it was: return another one around its weights."
+    hint = "The given net should stay unchanged: return another one with the same weights."
     expect(any(name.startswith("stack") for name in after), hint)
     answer = probing(magnitude)
-    hint = "The answer should have its two parts by name: a ChimeraOutput."
+    hint = "The output should be a ChimeraOutput with `embeddings` and `masks`."
     expect(hasattr(answer, "masks") and hasattr(answer, "embeddings"), hint)
     for name in ("embeddings", "masks"):
         got, wanted = getattr(answer, name), getattr(right, name)
@@ -159,7 +159,7 @@ def probe(make: Callable[[Chimera], Chimera]) -> str:
     by_masks = _reached(answer.masks, own)
     hint = "No gradient reaches the given net: cut one branch, and make no copies of its weights."
     expect(reached or by_masks, hint)
-    hint = "Now the embedding head learns nothing either: cut in front of it, not behind it."
+    hint = "Now the embedding head is not trained either: cut in front of it, not behind it."
     expect(any(name.startswith("embeddings") for name in reached), hint)
     hint = "The masks should train the body as before: cut one branch, not both."
     expect(any(name.startswith("stack") for name in by_masks), hint)

@@ -136,10 +136,10 @@ def top_masks(function: Callable[[Tensor, Tensor], Tensor]) -> str:
             "your masks are the average over all lower bins, as in Spleeter. Which of these bins "
             "resemble the band above?": average,
             "your masks are weighted by energy over all lower bins, so the bass and the bass drum "
-            "decide. Leave the lowest bins out.": weighted_everywhere,
+            "dominate. Leave the lowest bins out.": weighted_everywhere,
             "your masks copy the lower bins one by one: bin 0 says nothing about 11 kHz.": copied,
-            "your masks are the lower masks mirrored at the limit: the lowest bins still decide "
-            "about the highest.": mirrored,
+            "your masks are the lower masks mirrored at the limit: the highest bins still use the "
+            "lowest ones.": mirrored,
             "your masks are those of the last bin: one bin alone is noisy.": last_bin,
             "your masks do not change over time.": constant,
         }

@@ -1,1 +1,1 @@
-"""Separation without training: by repetition, factorization and spatial position."""
+"""Separation without training: by repetition, factorisation and spatial position."""

@@ -20,7 +20,8 @@ class BackgroundSeparator:
 
     background: magnitude (c, f, n) → mask of the background (c, f, n), in
     [0, 1]. mixture: (b, c, t) → stems: (b, 2, c, t), which add up to the
-    mixture. Below `cutoff` Hz, where few voices go, all is background.
+    mixture. Below `cutoff` Hz, where voices have little energy, everything is
+    background.
     """
 
     background: Callable[[Tensor], Tensor]

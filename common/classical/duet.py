@@ -101,7 +101,7 @@ def highest_peaks(
 
 
 def residuals(spectrum: Tensor, peaks: list[Peak]) -> Tensor:
-    """Energy of each bin that one source at a peak leaves over: (s, f, n).
+    """Energy of each bin that one source at a peak does not explain: (s, f, n).
 
     What remains of both channels (2, f, n) after the least-squares fit of a
     single source with that peak's level ratio and delay. Yilmaz and Rickard
@@ -151,8 +151,8 @@ class Duet:
 class CentreDuet:
     """Split a song into its centre, `no_other`, and the rest, `other`.
 
-    duet: finds the peak of the centre in a histogram that covers only that;
-    tolerance: the share of a bin's energy that the centre may leave over.
+    duet: finds the peak of the centre in a histogram of the centre only;
+    tolerance: the share of a bin's energy that the centre may not explain.
     mixture: (b, 2, t) → stems: (b, 2, 2, t), which add up to the mixture.
     """
 

@@ -17,7 +17,7 @@ from common.signal.masks import apply_mask
 from common.signal.stft import STFT
 
 FLOOR = 1e-8
-"""Added to magnitudes and models, so that no logarithm and no division meets zero."""
+"""Added to magnitudes and models to avoid the logarithm of zero and division by zero."""
 
 DICTIONARIES = Path(__file__).with_name("dictionaries.safetensors")
 """Templates, trained on the embedded training songs by `python -m common.experiments.nmf`."""

@@ -1,7 +1,7 @@
 """Separation of a repeating background from a voice: REPET, REPET-SIM and the 2DFT.
 
 Each method turns magnitude (c, f, n) into a mask of the background (c, f, n), in [0, 1];
-`BackgroundSeparator` makes stems of it.
+`BackgroundSeparator` computes the stems from it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional
 from common.signal.masks import EPSILON
 
 ROUNDING = 1e-8
-"""Share of the highest point that a spread must exceed to be more than rounding errors."""
+"""Share of the maximum below which a standard deviation counts as rounding error."""
 
 
 def beat_spectrum(power: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Robust PCA: the band is of low rank, the singer is sparse."""
+"""Robust PCA: a low-rank accompaniment and a sparse voice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def shrink(x: Tensor, by: Tensor | float) -> Tensor:
 def robust_pca(
     matrix: Tensor, n_iter: int = 100, tolerance: float = 1e-3
 ) -> tuple[Tensor, Tensor]:
-    """Split a matrix into one of low rank and a sparse one that add up to it.
+    """Split a matrix into a low-rank and a sparse matrix that add up to it.
 
     matrix: (f, n) → two of the same shape. Minimises the sum of singular
     values of the first plus λ times the sum of magnitudes of the second, with

@@ -1,5 +1,5 @@
-"""Spatial clustering: level and phase difference make every bin a point, and k-means clusters the
-points."""
+"""Spatial clustering: the level and phase difference of every bin is a point that k-means
+clusters."""
 
 from __future__ import annotations
 

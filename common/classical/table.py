@@ -24,4 +24,4 @@ METHODS: dict[
     "duet": CentreDuet,
     "projet": Projet,
 }
-"""Each makes a separator that is ready: NMF brings its trained templates."""
+"""Each entry makes a ready separator: NMF loads its trained templates."""

@@ -1,4 +1,4 @@
-"""What nets learn from: tracks, folders in MUSDB18 layout, the embedded songs, random excerpts."""
+"""Data: tracks, folders in MUSDB18 layout, the embedded songs, and random excerpts."""
 
 from common.data.embedded import (
     SONG_SETS,

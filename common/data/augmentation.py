@@ -1,8 +1,8 @@
-"""Changes that make new music out of old: gain, polarity, channels, pitch and tempo.
+"""Data augmentation: gain, polarity, channels, pitch and tempo.
 
-Each takes audio `(..., c, t)` and gives back audio. `change_tempo` and `change_pitch` are the phase
-vocoder, written out to be read; `sox_tempo` and `sox_pitch` are SoX's, which keep onsets of drums
-sharp; `write_versions` renders them beforehand, into a folder in MUSDB18 layout.
+Each function maps audio `(..., c, t)` to audio. `change_tempo` and `change_pitch` are a phase
+vocoder, written to be read; `sox_tempo` and `sox_pitch` use SoX, which keeps the onsets of drums
+sharp; `write_versions` renders versions in advance, into a folder in MUSDB18 layout.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def change_tempo(audio: Tensor, rate: float) -> Tensor:
 def change_pitch(audio: Tensor, semitones: float, sample_rate: int) -> Tensor:
     """Higher by so many semitones in the same time.
 
-    audio: (..., c, t) → the same shape. Stretched to be longer by what playing
-    it faster will take away again.
+    audio: (..., c, t) → the same shape. The audio is first stretched, and then
+    resampled to its original length.
     """
     n_samples, factor = audio.shape[-1], 2 ** (semitones / 12)
     longer = change_tempo(audio, 1 / factor)
@@ -107,7 +107,7 @@ def sox_pitch(audio: Tensor, semitones: float, sample_rate: int) -> Tensor:
 def _sox(
     audio: Tensor, sample_rate: int, effect: str, **settings: float | str
 ) -> Tensor:
-    """One effect of SoX, with room: at full scale and above SoX would cut off or wrap around."""
+    """Apply one SoX effect at a lower level: SoX clips or wraps samples at full scale and above."""
     check_installed("soxbindings")
     import soxbindings
 
@@ -141,7 +141,7 @@ def version(track: Track, semitones: float = 0.0, rate: float = 1.0) -> Track:
 
 
 def version_name(track: Track, semitones: float, rate: float) -> str:
-    """How a version is called: the track, and in brackets what was done to it."""
+    """The name of a version: the track, and its changes in brackets."""
     return f"{track.name} ({semitones:+g} semitones, {rate:g} x)"
 
 
@@ -150,7 +150,7 @@ def write_versions(
 ) -> Path:
     """Render tracks at other pitches and tempos into `root/train`, in MUSDB18 layout.
 
-    changes: pairs (semitones, rate). Versions that are there stay; returns `root`. Raises
+    changes: pairs (semitones, rate). Existing versions are kept; returns `root`. Raises
     UsageError where nothing can be written.
     """
     check_place(root / "train" / "x")
@@ -167,12 +167,12 @@ def write_track_folder(
 ) -> Path:
     """Write mixture and stems as 32-bit wav files, and texts by file name beside them.
 
-    The folder appears when it is whole; returns it.
+    The folder appears only when it is complete; returns it.
     """
     import soundfile
 
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(unfinished, ignore_errors=True)  # left by a process that was killed
     unfinished.mkdir(parents=True)
     try:
         stems = zip(track.source_names, track.sources, strict=True)

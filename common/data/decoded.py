@@ -3,9 +3,9 @@
     FOLDER/decoded.json     rate, and for every track its name, split, length and file
     FOLDER/<hash>.npy       its sources (s, c, t) at that rate, float16
 
-A file's name is made from name, size and date of what was decoded: music that changes is decoded
-again, and decoding that was interrupted goes on where it stopped. A folder holds no absolute
-path, so it can be carried to another machine and given to `--data` there; reading it takes NumPy.
+A file's name is a hash of the name, size and date of the music: changed music is decoded again, and
+an interrupted decoding continues where it stopped. A folder holds no absolute path, so it can be
+copied to another machine and passed to `--data` there; reading it needs only NumPy.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ IN_MEMORY = 8e9
 
 @dataclass(frozen=True, eq=False)
 class DecodedTrack:
-    """A track on disk; any stretch of it is read without decoding.
+    """A decoded track on disk, of which any excerpt can be read.
 
-    Another process is sent the file's name, never the audio.
+    Other processes receive the file's name, never the audio.
     """
 
     name: str
@@ -92,7 +92,10 @@ def decoded_tracks(folder: Path, split: str, sample_rate: int) -> list[DecodedTr
     """The tracks of a decoded folder. Raises UsageError where it has another sample rate."""
     index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     if index["sample_rate"] != sample_rate:
-        raise UsageError(f"{folder} is decoded at {index['sample_rate']} Hz, not at {sample_rate}")
+        rate = index["sample_rate"]
+        raise UsageError(
+            f"{folder} is decoded at {rate} Hz, not at {sample_rate}: pass the original music"
+        )
     return [
         DecodedTrack(about["name"], folder / about["file"], about["n_samples"], sample_rate)
         for about in index["tracks"]
@@ -101,7 +104,7 @@ def decoded_tracks(folder: Path, split: str, sample_rate: int) -> list[DecodedTr
 
 
 def decode(root: str | Path, sample_rate: int) -> Path:
-    """Decode the training and validation tracks of a folder in MUSDB18 layout; where they are now.
+    """Decode the training and validation tracks of a folder in MUSDB18 layout; returns the folder.
 
     Done once for all processes: the first one decodes, the others wait. Raises UsageError for a
     track that cannot be read, and where nothing can be written.

@@ -1,8 +1,8 @@
-"""What may have happened to a stem before it was mixed: width, saturation, speed, equaliser, room.
+"""Effects for augmentation that simulate a mix: width, saturation, speed, equaliser, room.
 
-Audio is (c, t), float32. Every effect keeps its level (root mean square) and leaves silence as it
-is. PyTorch and NumPy only, and cheap, since excerpts are changed anew each time they are drawn:
-whatever is linear happens in one Fourier transform for all stems (`play`).
+Audio is (c, t), float32. Every effect keeps the level (root mean square) and leaves silence
+unchanged. The effects use PyTorch and NumPy only. They are fast, since they are drawn again for
+every excerpt: one Fourier transform computes all linear effects of all stems (`play`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import torch
 from torch import Tensor
 
 SPEEDS = (0.84, 1.19)
-"""The slowest and the fastest that a stem is played: three semitones down and up."""
+"""The lowest and the highest speed of a stem: three semitones down and up."""
 
 TAIL = 0.2
-"""Seconds for which an equaliser or a room may ring."""
+"""The longest impulse response of an equaliser or a room, in seconds."""
 
 FADE = 64
-"""Samples in which audio goes to silence beyond its ends, so that it does not click."""
+"""Length in samples of the fade beyond both ends of the audio, which prevents clicks."""
 
 QUIET = 1e-9
-"""Root mean square that stands for silence where something is divided by it."""
+"""The smallest root mean square in a division, so that silence does not give NaN."""
 
 
 def rms(audio: Tensor) -> Tensor:
@@ -38,15 +38,15 @@ def rms(audio: Tensor) -> Tensor:
 def keep_level(changed: Tensor, level: Tensor) -> Tensor:
     """Bring `changed` (..., c, t) to a level (..., 1, 1), but no more than 12 dB up.
 
-    An effect that takes nearly all of a sound away shall not make its rounding errors audible.
+    The limit keeps rounding errors inaudible where an effect removes nearly all of a sound.
     """
     return changed * (level / rms(changed).clamp(min=QUIET)).clamp(max=4.0)
 
 
 def change_width(audio: Tensor, width: float) -> Tensor:
-    """Scale the difference of left and right: (2, t) → (2, t); 0 is mono, 1 as it was.
+    """Scale the difference of left and right: (2, t) → (2, t); 0 is mono, 1 changes nothing.
 
-    Audio with another number of channels stays as it is.
+    Audio with another number of channels is returned unchanged.
     """
     if len(audio) != 2:
         return audio
@@ -55,9 +55,9 @@ def change_width(audio: Tensor, width: float) -> Tensor:
 
 
 def saturate(audio: Tensor, drive: float) -> Tensor:
-    """Bend the waveform as a tube or tape does: (c, t) → (c, t).
+    """Saturate the waveform as a tube or tape does: (c, t) → (c, t).
 
-    drive: the level, in dB, at which the audio goes into a hyperbolic tangent.
+    drive: the level in dB of the input of the hyperbolic tangent.
     """
     level = rms(audio)
     return keep_level(torch.tanh(audio * (10 ** (drive / 20) / level.clamp(min=QUIET))), level)
@@ -79,12 +79,12 @@ def fast_length(n_samples: int, step: int) -> int:
 
 
 def period(n_samples: int, sample_rate: int) -> int:
-    """How many samples `play` transforms, so that nothing rings from the end into the beginning."""
+    """Transform length of `play` in samples, with room for the impulse responses at the end."""
     return fast_length(n_samples + 2 * FADE + round(TAIL * sample_rate), 512)
 
 
 def samples_used(speed: float, played: int) -> int:
-    """How many samples fill a period of `played` at another speed, as near as suits the FFT."""
+    """How many samples fill a period of `played` at another speed, rounded to suit the FFT."""
     return fast_length(round(speed * played), 2)
 
 
@@ -101,12 +101,12 @@ def play(
     n_samples: int,
     sample_rate: int,
 ) -> Tensor:
-    """Stems at their speeds and through their filters, each at its old level.
+    """Change the speed of stems and filter them, with their levels unchanged.
 
-    stems: of (c, `samples_needed`); speeds: 1 as it is, to within 2 %: pitch and tempo both change,
-    as on a tape; filters: of each stem, complex responses (f,) or (c, f) in the bins of a `period`.
-    → (s, c, n_samples). A stem at another speed is a Fourier series that is read at other points,
-    without what would lie above half the sample rate.
+    stems: each (c, `samples_needed`); speeds: 1 changes nothing, exact to 2 %; pitch and tempo
+    change together, as on a tape; filters: for each stem, complex responses (f,) or (c, f) in the
+    bins of a `period` → (s, c, n_samples). A stem at another speed is its Fourier series sampled at
+    other points, without the frequencies that would exceed half the sample rate.
     """
     played = period(n_samples, sample_rate)
     lengths = [samples_used(speed, played) for speed in speeds]
@@ -134,7 +134,7 @@ def faded(audio: Tensor, length: int) -> Tensor:
 
 
 class Band(NamedTuple):
-    """One band of an equaliser: "low" or "high" shelf or "peak", Hz, dB, and how narrow it is."""
+    """One band of an equaliser: "low" or "high" shelf or "peak", Hz, dB, and quality factor."""
 
     kind: str
     frequency: float
@@ -142,9 +142,9 @@ class Band(NamedTuple):
     q: float = 0.7071
 
     def coefficients(self, sample_rate: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Of s², s and 1 above and below the line, for s in units of tan(π · Hz / sample rate).
+        """Numerator and denominator: factors of s², s and 1, s in units of tan(π Hz / sample rate).
 
-        Analogue second-order filters, bent to digital frequencies by the bilinear transform.
+        Analogue second-order filters, mapped to digital frequencies by the bilinear transform.
         Bristow-Johnson, "Cookbook formulae for audio EQ biquad filter coefficients".
         """
         a = 10 ** (self.gain / 40)
@@ -162,14 +162,14 @@ class Band(NamedTuple):
 def warped(n_bins: int) -> Tensor:
     """tan(π · Hz / sample rate) of each bin from 0 Hz to half the sample rate: (f,).
 
-    At the very end it is held at 1000, where every filter is long done, instead of infinity.
+    At half the sample rate it is 1000 instead of infinity, far above the range of every filter.
     """
     x = torch.linspace(0, math.pi / 2, n_bins, dtype=torch.float64).tan()
     return x.clamp(max=1e3).float()
 
 
 def equaliser(bands: Sequence[Band], n_bins: int, sample_rate: int) -> Tensor:
-    """What all bands together do to each bin from 0 Hz to half the sample rate: complex (f,)."""
+    """Response of all bands together from 0 Hz to half the sample rate: complex (f,)."""
     x = warped(n_bins)
     both = torch.tensor([band.coefficients(sample_rate) for band in bands])  # (band, 2, 3)
     k, m, c = both[..., None].unbind(dim=-2)
@@ -186,10 +186,10 @@ def room(
     n_bins: int,
     sample_rate: int,
 ) -> Tensor:
-    """What a small room does to each bin: noise (c, t) → complex (c, f).
+    """Response of a small room in each bin: noise (c, t) → complex (c, f).
 
-    Behind the sound itself comes noise that falls by 60 dB in `decay` seconds, `delay` seconds
-    late, `wet` dB beside it; above `cutoff` Hz, walls and air swallow more and more.
+    The direct sound is followed after `delay` seconds by noise that decays by 60 dB in `decay`
+    seconds, at `wet` dB relative to the direct sound; above `cutoff` Hz, absorption increases.
     """
     seconds = torch.arange(noise.shape[-1]) / sample_rate
     late = noise * torch.exp(-3 * math.log(10) / decay * seconds) * (seconds >= delay)
@@ -201,19 +201,19 @@ def room(
 
 
 def random_width(audio: Tensor, rng: np.random.Generator) -> Tensor:
-    """From mono to half as wide again."""
+    """A random width, from mono to 1.5 times the original width."""
     return change_width(audio, rng.uniform(0.0, 1.5))
 
 
 def random_saturation(audio: Tensor, rng: np.random.Generator) -> Tensor:
-    """From hardly to plainly."""
+    """A random amount of saturation, from barely to clearly audible."""
     return saturate(audio, rng.uniform(-18.0, 0.0))
 
 
 def random_speeds(
     n_sources: int, together: bool, chance: float, rng: np.random.Generator
 ) -> list[float]:
-    """How fast each stem is played, 1 where it stays as it is; `together` keeps them in tune."""
+    """A random speed for each stem, 1 for no change; `together` gives all stems the same one."""
     drawn = [
         math.exp(rng.uniform(*map(math.log, SPEEDS))) if rng.random() < chance else 1.0
         for _ in range(1 if together else n_sources)
@@ -222,7 +222,7 @@ def random_speeds(
 
 
 def random_equaliser(n_bins: int, sample_rate: int, rng: np.random.Generator) -> Tensor:
-    """A shelf at each end and a peak between, each up to 8 dB up or down."""
+    """A shelf at each end and a peak between them, each up to 8 dB up or down."""
     low, middle, high = rng.uniform(-8.0, 8.0, 3).tolist()
     bands = (
         Band("low", rng.uniform(80.0, 300.0), low),
@@ -233,7 +233,7 @@ def random_equaliser(n_bins: int, sample_rate: int, rng: np.random.Generator) ->
 
 
 def random_room(n_bins: int, sample_rate: int, rng: np.random.Generator) -> Tensor:
-    """A booth or a live room in stereo: it dies away in 0.1 to 0.3 s and is 6 to 20 dB softer."""
+    """A booth or a live room in stereo: decays in 0.1 to 0.3 s, 6 to 20 dB below the sound."""
     decay, delay, wet = rng.uniform(0.1, 0.3), rng.uniform(0.002, 0.015), rng.uniform(-20.0, -6.0)
     noise = rng.standard_normal((2, round(TAIL * sample_rate)), dtype=np.float32)
     settings = decay, delay, rng.uniform(2000.0, 8000.0), wet

@@ -19,8 +19,8 @@ from common.support.scale import scale
 class SongSet:
     """A set of embedded songs: how many, how long, from which seed, at which rate.
 
-    n_valid: validation songs whose sounds the training songs leave to them; sounds: the recorded
-    sounds that training songs also draw from, of "soundfonts", "kits" and "voices".
+    n_valid: validation songs, whose sounds no training song uses; sounds: the recorded sounds that
+    training songs also use, of "soundfonts", "kits" and "voices".
     """
 
     n_train: int
@@ -46,9 +46,9 @@ SONG_SETS = {
     ),
     "more-test": SongSet(n_train=0, n_test=32, seconds=24.0, seed=3),
 }
-"""The sets by scale, and two more. "zoo" and "wide" learn from other songs than "live".
+"""The sets by scale, and two more. The songs of "zoo" and "wide" are not those of "live".
 
-The test split that counts is that of "live" with that of "more-test": `test_tracks` gives both.
+The book's test songs are the test splits of "live" and "more-test" together: see `test_tracks`.
 """
 
 
@@ -65,7 +65,7 @@ def songs_folder(songs: SongSet) -> Path:
     name = f"songs-v{GENERATOR_VERSION}-{songs.seconds:g}s-seed{songs.seed}-{songs.sample_rate}hz"
     name += f"-{songs.n_valid}valid" if songs.n_valid else ""
     name = "-".join((name, *songs.sounds))
-    if songs.sounds:  # other recorded sounds that are installed, another folder
+    if songs.sounds:  # the songs depend on which recorded sounds are installed
         names = " ".join(installed(songs.sounds).names)
         name += f"-{crc32(names.encode()):08x}"
     return data_home() / name
@@ -79,8 +79,8 @@ def embedded_songs(
 ) -> Path:
     """Folder of the embedded songs, rendered on first use; by default the set of this scale.
 
-    `n_train`, `n_test` and `n_valid` ask for the first so many songs only, for those who cannot
-    wait. The folder's name holds the generator's version: another sound, another folder.
+    `n_train`, `n_test` and `n_valid` limit how many songs are rendered. The folder's name contains
+    the version of the generator, so songs of different versions are never mixed.
     """
     from common.songs.dataset import write_set
 
@@ -102,10 +102,10 @@ def embedded_songs(
 
 
 def render_rest() -> subprocess.Popen | None:
-    """Render this scale's songs in a process of its own, so that a reader can read on meanwhile.
+    """Render this scale's songs in a separate process, so that the reader need not wait.
 
-    Songs that are there can be read at once; asking for others waits for them. Returns the
-    process, or None where nothing is missing.
+    Songs that exist can be read at once; reading others waits until they are rendered. Returns the
+    process, or None if no song is missing.
     """
     from common.songs.dataset import missing_tracks
 
@@ -140,12 +140,12 @@ def _training_songs(songs: SongSet, split: str, limit: int | None) -> int:
     """How many training songs `limit` tracks of the split take."""
     if split != "train" or limit is None:
         return songs.n_train
-    # Every sixth training track serves validation, so `limit` others lie in a few more.
+    # Every sixth training track is a validation track, so `limit` others take a few more.
     among = 0 if songs.n_valid else (limit - 1) // (VALID_EVERY - 1)
     return min(limit + among, songs.n_train)
 
 
 def test_tracks(sample_rate: int = SAMPLE_RATE) -> list[Track]:
-    """The test songs that count, in memory: the 8 of "live" and the 32 of "more-test"."""
+    """The book's test songs, in memory: the 8 of "live" and the 32 of "more-test"."""
     sets = (replace(SONG_SETS[name], sample_rate=sample_rate) for name in ("live", "more-test"))
     return [track for songs in sets for track in embedded_tracks("test", songs=songs)]

@@ -1,4 +1,4 @@
-"""Random excerpts of tracks: what nets learn from."""
+"""Random excerpts of tracks for training."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from common.support.errors import UsageError
 
 @dataclass(frozen=True)
 class Augment:
-    """What `Excerpts` changes at random to make new music out of old.
+    """Random changes that `Excerpts` makes as data augmentation.
 
-    remix: chance that an excerpt takes every stem from another song and offset;
+    remix: probability that an excerpt takes every stem from another song and offset;
     gain: lowest and highest gain per stem in dB; swap_channels: exchange left and right;
-    flip_polarity: turn the waveform upside down. Uhlich et al. 2017.
-    speed, width, saturation, equaliser, room: the chance of each effect in `common.data.effects`
+    flip_polarity: invert the sign of the waveform. Uhlich et al. 2017.
+    speed, width, saturation, equaliser, room: probability of each effect in `common.data.effects`
     for a stem; stems of one song change their speed together.
     """
 
@@ -49,18 +49,18 @@ class Augment:
 
     @property
     def effects(self) -> dict[str, float]:
-        """The chances of effects that are on."""
+        """The effects with a probability above 0."""
         names = ("speed", "width", "saturation", "equaliser", "room")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def facts(self) -> dict[str, object]:
-        """What a model card says; an effect only where it is on."""
+        """The settings for a model card; effects only if they are on."""
         always = ("remix", "gain", "swap_channels", "flip_polarity")
         return {name: getattr(self, name) for name in always} | self.effects
 
 
 NO_AUGMENT = Augment(remix=0.0, gain=(0.0, 0.0), swap_channels=False, flip_polarity=False)
-"""Excerpts as they were recorded."""
+"""Excerpts without augmentation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,8 @@ class Excerpts(Dataset):
     """Random excerpts of tracks, in memory (fast) or on disk.
 
     Item i is `(mixture (c, t), sources (s, c, t))`. It depends on `(seed, i)` alone, so training
-    that stops and resumes at item i sees what it would have seen. Any i ≥ 0 is legal. With
-    `n_channels` 1 an item keeps one channel: half the work for nets that separate each by itself.
+    that stops and resumes at item i gets the same excerpts. Any i ≥ 0 is valid. With `n_channels` 1
+    an item keeps one channel: half the work for nets that separate each channel independently.
     """
 
     tracks: Sequence[Track | DecodedTrack | TrackOnDisk]
@@ -84,7 +84,7 @@ class Excerpts(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, index))
-        effects = np.random.default_rng((self.seed, index, 1))  # on or off, they move no other draw
+        effects = np.random.default_rng((self.seed, index, 1))  # leave all other draws unchanged
         n_sources = len(self.tracks[0].source_names)
         remix = rng.random() < self.augment.remix
         shared = self._draw_offset(rng)
@@ -109,7 +109,7 @@ class Excerpts(Dataset):
         rng: np.random.Generator,
         effects: np.random.Generator,
     ) -> Tensor:
-        """What is played of one stem, `(c, t)`, padded with silence where the track is shorter."""
+        """The excerpt of one stem, `(c, t)`, padded with silence where the track is shorter."""
         rate = self.tracks[track].sample_rate
         n_samples = samples_needed(speed, round(self.seconds * rate), rate)
         first = round(where * max(self.tracks[track].n_samples - n_samples, 0))

@@ -1,7 +1,7 @@
 """Folders in MUSDB18 layout: MUSDB18 (STEMS), MUSDB18-HQ (wav), the 7-second previews.
 
-The embedded songs look like MUSDB18-HQ. Validation tracks are those of a folder valid/ where there
-is one beside train/ and test/, else those that `musdb` names.
+The embedded songs have the layout of MUSDB18-HQ. Validation tracks are those in a folder valid/
+beside train/ and test/ if there is one, else those that `musdb` names.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     import stempeg
 
 VALID_EVERY = 6
-"""Without valid/ and tracks that musdb names, every sixth training track serves validation."""
+"""Without valid/ and tracks that musdb names, every sixth training track is for validation."""
 
 STEMS = ".stem.mp4"
 
 FOREIGN = {"@eaDir", "#recycle", "__MACOSX", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini"}
-"""What operating systems and network storage leave in folders, beside names with a leading dot."""
+"""Files of operating systems and network storage, besides names with a leading dot."""
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether a file or folder is a system's own and no part of a data set."""
+    """Whether a file or folder belongs to the system and not to a data set."""
     return path.name.startswith(".") or path.name in FOREIGN
 
 
@@ -86,7 +86,7 @@ class Entry:
 
 
 def wav_shape(path: Path) -> tuple[int, int, int]:
-    """Samples, rate and channels of a wav file. Raises UsageError where it is none."""
+    """Samples, rate and channels of a wav file. Raises UsageError for any other file."""
     import soundfile
 
     try:
@@ -107,7 +107,7 @@ def read_wav(path: Path, start: int, length: int) -> np.ndarray:
 
 
 def stem_info(path: Path) -> stempeg.Info:
-    """What ffprobe says of a .stem.mp4 file; asked once, unless the file changes.
+    """What ffprobe reports about a .stem.mp4 file; cached unless the file changes.
 
     Raises UsageError where it cannot be read, or does not hold five streams.
     """
@@ -159,7 +159,7 @@ def open_database(root: str | Path, split: str) -> list[Entry]:
     """List the tracks of a folder in MUSDB18 layout without reading their audio.
 
     split: "train", "valid" or "test". Without a folder valid/, some training tracks are held out.
-    Raises UsageError where the folder is missing, empty, incomplete or of two kinds.
+    Raises UsageError where the folder is missing, empty, incomplete or mixes both kinds of tracks.
     """
     import musdb
 
@@ -167,7 +167,7 @@ def open_database(root: str | Path, split: str) -> list[Entry]:
     has_valid = (root / "valid").is_dir()
     subset = root / ("train" if split == "valid" and not has_valid else split)
     if split not in ("train", "valid", "test"):
-        raise UsageError(f"no split {split!r}: there are train, valid and test")
+        raise UsageError(f"no split {split!r}: choose train, valid or test")
     if not subset.is_dir():
         raise UsageError(f"{root} is not in MUSDB18 layout: it has no folder {subset.name}/")
     tracks = sorted(_entries(subset), key=_order)
@@ -192,7 +192,7 @@ def _entries(subset: Path) -> list[Entry]:
         return [Entry(folder.name, folder / "mixture.wav") for folder in folders]
     if folders := [folder for folder in folders if any(folder.glob("*.wav"))]:
         raise UsageError(
-            f"{subset} is of two kinds, {len(files)} *.stem.mp4 file(s) and {len(folders)} "
+            f"{subset} mixes two kinds, {len(files)} *.stem.mp4 file(s) and {len(folders)} "
             "folder(s) with wav files; keep one kind"
         )
     return [Entry(path.name.removesuffix(STEMS), path) for path in files]
@@ -261,14 +261,14 @@ def iterate_tracks(
     n_channels: int = 2,
     limit: int | None = None,
 ) -> Iterator[Track]:
-    """Like `load_tracks`, but each track is read when its turn comes, and kept by nobody here."""
+    """Like `load_tracks`, but reads one track at a time and keeps none."""
     entries = open_database(root, split)[:limit]
     return (read_track(entry, sample_rate, n_channels) for entry in entries)
 
 
 @dataclass(frozen=True, eq=False)
 class TrackOnDisk:
-    """A track that reads only what is asked for: slower than `Track`, but any size fits."""
+    """A track on disk that reads only the requested samples: slower than `Track`, but any size."""
 
     entry: Entry
     sample_rate: int = SAMPLE_RATE

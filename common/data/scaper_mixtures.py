@@ -1,7 +1,7 @@
-"""Mixtures that Scaper makes of stems, each with the JAMS annotation that tells how it was made.
+"""Mixtures made from stems by Scaper, each with a JAMS annotation that describes it.
 
-`write_bank` lays stems out as Scaper wants them; a `Mixer` draws events from that bank, edits them
-and lets Scaper play them. Salamon et al. 2017; Manilow, Seetharaman and Salamon 2020.
+`write_bank` writes stems in Scaper's layout; a `Mixer` draws events from that bank, edits them and
+renders them with Scaper. Salamon et al. 2017; Manilow, Seetharaman and Salamon 2020.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     import scaper
 
 REFERENCE = -23.0
-"""The loudness in LUFS that Scaper counts every event's level from."""
+"""The loudness in LUFS to which Scaper's event levels are relative."""
 
 EVER = 1e6
-"""More seconds than any song has: Scaper cuts what it is asked for down to what there is."""
+"""Longer than any song, in seconds: Scaper limits a duration to what the file has."""
 
 
 def write_bank(tracks: Sequence[Track], bank: Path) -> Path:
-    """Write stems as Scaper wants them, a folder per label: `bank/drums/SONG.wav`.
+    """Write stems in Scaper's layout, a folder per label: `bank/drums/SONG.wav`.
 
-    32-bit floats. Files that are there stay; returns `bank`. Raises UsageError for samples at or
-    above full scale, which SoX would cut off or turn around.
+    32-bit floats. Existing files are kept; returns `bank`. Raises UsageError for samples at or
+    above full scale, which SoX would clip or wrap.
     """
     import soundfile
 
@@ -52,7 +52,7 @@ def write_bank(tracks: Sequence[Track], bank: Path) -> Path:
         ):
             path = bank / source / f"{track.name}.wav"
             if audio.abs().max() >= 1:
-                raise UsageError(f"{source} of {track.name} reaches full scale: turn the song down")
+                raise UsageError(f"{source} of {track.name} reaches full scale: lower its level")
             if not path.exists():
                 write_whole(
                     path,
@@ -66,8 +66,7 @@ def soundscape(
 ) -> scaper.Scaper:
     """An empty Scaper over a bank of stems, stereo, at the book's rate.
 
-    No fades, so that an event that was not changed is its file, sample by
-    sample.
+    No fades, so that an unchanged event equals its file sample by sample.
     """
     from common.support.scaper_compat import scaper
 
@@ -78,7 +77,7 @@ def soundscape(
 
 
 def events_of(annotation: jams.JAMS) -> list[dict]:
-    """The events of a mixture in Scaper's words, in the order in which its audio comes."""
+    """The events of a mixture as Scaper describes them, in the order of its audio."""
     return [
         seen.value
         for seen in annotation.annotations.search(namespace="scaper")[0].data
@@ -86,7 +85,7 @@ def events_of(annotation: jams.JAMS) -> list[dict]:
 
 
 def loudness(event: dict) -> float:
-    """How loud an event is in its file, in LUFS; silence counts as -70.
+    """Loudness of an event in its file in LUFS; silence counts as -70.
 
     ITU-R BS.1770: frequencies are weighted roughly as in hearing, and quiet
     passages are left out.
@@ -104,13 +103,13 @@ def loudness(event: dict) -> float:
 
 
 def as_in_the_mix(event: dict) -> dict:
-    """Count an event's level from its own loudness, not from the reference."""
+    """Make an event's level relative to its own loudness, not to the reference."""
     own = float(loudness(event)) - REFERENCE
     return event | {"snr": event["snr"] + own}
 
 
 def together(events: list[dict]) -> list[dict]:
-    """All events from the song, moment, pitch and tempo of the first one."""
+    """Give all events the song, time, pitch and tempo of the first one."""
     first = events[0]
     song = Path(first["source_file"]).name
     shared = ("source_time", "event_duration", "pitch_shift", "time_stretch")
@@ -126,7 +125,7 @@ def together(events: list[dict]) -> list[dict]:
 def play(
     bank: Path, events: list[dict], seconds: float
 ) -> tuple[Track, jams.JAMS]:
-    """Let Scaper play events that are settled; a track, and its annotation.
+    """Render events with Scaper: a track, and its annotation.
 
     The track's stems are the sums of the events with their label.
     """
@@ -152,7 +151,7 @@ def play(
 class Mixer:
     """Mixtures of a bank's stems, made by Scaper; item i is a `Track`.
 
-    coherent: all stems from one song and moment, or each from its own; level,
+    coherent: all stems from one song and time, or each from its own; level,
     pitch_shift, time_stretch: distributions in Scaper's form, in dB around the
     stem's own level, in semitones, in multiples of its length. Item i depends
     on `(seed, i)` alone. Manilow, Seetharaman and Salamon 2020.
@@ -167,7 +166,7 @@ class Mixer:
     time_stretch: tuple | None = None
 
     def draw(self, index: int) -> list[dict]:
-        """What mixture `index` will be made of: one event per stem."""
+        """Draw the events of mixture `index`, one per stem."""
         state = np.random.SeedSequence((self.seed, index)).generate_state(1)
         scene = soundscape(self.bank, self.seconds, int(state[0]))
         for source in SOURCES:
@@ -188,7 +187,7 @@ class Mixer:
         return together(events) if self.coherent else events
 
     def annotated(self, index: int) -> tuple[Track, jams.JAMS]:
-        """Mixture `index` and the annotation that makes it again."""
+        """Mixture `index` and the annotation that reproduces it."""
         events = [as_in_the_mix(event) for event in self.draw(index)]
         track, annotation = play(self.bank, events, self.seconds)
         return replace(track, name=f"mixture {index:04d}"), annotation
@@ -198,9 +197,9 @@ class Mixer:
 
 
 def write_mixtures(mixer: Mixer, n_mixtures: int, root: Path) -> Path:
-    """Render mixtures beforehand into `root/train`, in MUSDB18 layout, `mixture.jams` beside each.
+    """Render mixtures into `root/train`, in MUSDB18 layout, each with its `mixture.jams`.
 
-    Mixtures that are there stay; returns `root`. Raises UsageError where nothing can be written.
+    Existing mixtures are kept; returns `root`. Raises UsageError where nothing can be written.
     """
     if n_mixtures < 1:
         raise UsageError(f"{n_mixtures} mixtures: ask for at least one")

@@ -17,15 +17,15 @@ from common.support.errors import UsageError
 def parts_of(target: str, stems: Sequence[str]) -> list[int]:
     """Which of a track's stems make up a target, as indices into `stems`.
 
-    A stem is itself; "no_drums" is all but the drums; "accompaniment" is all but the vocals,
-    whatever other targets there are. Raises UsageError for any other name.
+    A stem's name means that stem; "no_drums" is all but the drums; "accompaniment" is all but the
+    vocals, whatever other targets there are. Raises UsageError for any other name.
     """
     if target in stems:
         return [stems.index(target)]
     left_out = "vocals" if target == "accompaniment" else target.removeprefix("no_")
     parts = [i for i, stem in enumerate(stems) if stem != left_out]
     if left_out == target or left_out not in stems or not parts:
-        raise UsageError(f"no source {target!r} in a track of {', '.join(stems)}")
+        raise UsageError(f"no source {target!r} in a track with {', '.join(stems)}")
     return parts
 
 
@@ -34,7 +34,7 @@ class Track:
     """A multitrack recording in memory.
 
     sources: (s, c, t), float32, in the order of `source_names`; mixture: (c, t), their sum unless
-    the recording brings its own; `folder` holds notes and sections where the songs are ours.
+    the recording has its own; `folder` holds the notes and sections of an embedded song.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Track:
 
     @cached_property
     def mixture(self) -> Tensor:
-        """What the listener hears, `(c, t)`."""
+        """The recording's own mixture, or the sum of its sources, `(c, t)`."""
         return self.sources.sum(dim=0) if self.recorded_mixture is None else self.recorded_mixture
 
     @property
@@ -70,7 +70,7 @@ class Track:
 
     @cached_property
     def notes(self) -> dict[str, list[tuple[float, float]]] | None:
-        """Start and end in seconds of every note of each source; None where nobody wrote them."""
+        """Start and end in seconds of every note of each source; None for a track without them."""
         if self.folder is None or not (self.folder / "notes.mid").exists():
             return None
         import pretty_midi
@@ -83,7 +83,7 @@ class Track:
         return found
 
     def excerpt(self, start: float, seconds: float) -> Track:
-        """The stretch of `seconds` that begins at `start`, both in seconds; it knows no notes."""
+        """The excerpt of `seconds` that begins at `start`, both in seconds, without notes."""
         first = round(start * self.sample_rate)
         window = slice(first, first + round(seconds * self.sample_rate))
         mixture = None if self.recorded_mixture is None else self.recorded_mixture[:, window]

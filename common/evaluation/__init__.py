@@ -1,4 +1,4 @@
-"""How good an estimate is: metrics, BSS Eval, oracles, and the loop over tracks."""
+"""Evaluation of estimates: metrics, BSS Eval, oracles, and the loop over tracks."""
 
 from common.evaluation.bss_eval import BSSEval, bss_eval
 from common.evaluation.metrics import bleeding, high_frequency_error, sdr, si_sdr, tail_error

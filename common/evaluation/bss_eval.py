@@ -1,17 +1,17 @@
-"""BSS Eval version 4: what is wrong with an estimate, split into three kinds of error.
+"""BSS Eval version 4: the error of an estimate, split into three components.
 
-An estimate of source j is compared with two least-squares projections: onto its own true source
-filtered by any 512-tap filter, and onto all true sources filtered so. The first step away from the
-true source is spatial (or filtering) distortion, the second interference, and what no filter
-explains is artifacts:
+An estimate is compared with two least-squares projections: onto its own true source, and onto all
+true sources, each filtered by a 512-tap filter. The first projection less the true source is
+spatial (or filtering) distortion, the second less the first is interference, and the remainder,
+which no filter explains, is artifacts:
 
     estimate = true source + spatial distortion + interference + artifacts
 
 Vincent, Gribonval and Févotte 2006 give the decomposition; Stöter, Liutkus and Ito 2018 (version 4)
-estimate the filters once per track and only the energies per frame. The numbers agree with the
-`museval` package; the time is saved by exact blockwise correlations, a Schur factor shared by all
-estimates, and energies taken from the spectra of the frames (Parseval), so that nothing is ever
-transformed back.
+estimate the filters once per track and only the energies per frame. The results agree with the
+`museval` package. This module is faster because of exact blockwise correlations, a Schur factor
+shared by all estimates, and energies from the spectra of the frames (Parseval), without inverse
+transforms.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from torch.nn.functional import pad
 FRAMES_AT_ONCE = 4
 BLOCKS_AT_ONCE = 8
 BINS_AT_ONCE = 1024
-"""How much is transformed together: what fits a processor's cache, whatever the track's length."""
+"""How much is transformed together, so that it fits into a processor's cache."""
 
 
 class BSSEval(NamedTuple):
@@ -114,7 +114,7 @@ def _solve(gram: Tensor, products: Tensor) -> Tensor:
         ridge = max(10 * ridge, 1e-14)
     wanted = products[new]
     found = _substitute(factor, wanted)
-    # One step of refinement wins back what rounding lost where the equations are nearly singular.
+    # One step of refinement reduces the rounding error where the equations are nearly singular.
     found += _substitute(factor, wanted - _explained(gram, found))
     filters = torch.zeros_like(products)
     filters[new] = found
@@ -176,7 +176,7 @@ def _cholesky(gram: Tensor, d: int, ridge: float) -> Tensor | None:
     identity = torch.eye(k, dtype=gram.dtype, device=gram.device)
     for start in range(k, d * k, k):
         above = factor[start - k : start, start - k : -k]
-        # The rotation that leaves nothing of the first missed block, as hyperbolic as need be.
+        # The hyperbolic rotation that makes the first missed block zero.
         share = torch.linalg.solve_triangular(above[:, :k], missed[:, :k], upper=True, left=False)
         both = torch.stack([identity - share.mT @ share, identity - share @ share.mT])
         lower, failed = torch.linalg.cholesky_ex(both)
@@ -185,7 +185,7 @@ def _cholesky(gram: Tensor, d: int, ridge: float) -> Tensor | None:
         inverse = torch.linalg.solve_triangular(lower[0], identity, upper=False)
         row = factor[start : start + k, start:]
         torch.mm(inverse, torch.addmm(above, share.mT, missed, alpha=-1), out=row)
-        # Written with the new row in it, not the one above, the second half is stable.
+        # The second half uses the new row instead of the one above, for numerical stability.
         missed = torch.addmm(
             lower[1].mT @ missed[:, k:], lower[1].mT @ share @ inverse.mT, row[:, k:], alpha=-1
         )
@@ -227,9 +227,8 @@ def _frames(signals: Tensor, starts: range, length: int) -> Tensor:
 def _silent_frames(signals: Tensor, length: int, step: int) -> Tensor:
     """Whether any source of (s, c, t) is silent, for each window → (n,) of bool.
 
-    Silent means: at every sample the channels sum to zero. So `museval` has it (a source whose
-    channels cancel counts as silent), and numbers can be compared only if the same windows are left
-    out.
+    Silent means: at every sample the channels sum to zero. `museval` uses this definition (a source
+    whose channels cancel counts as silent), and results can be compared only over the same windows.
     """
     return (signals.sum(dim=1) == 0).unfold(-1, length, step).all(dim=-1).any(dim=0)
 
@@ -256,9 +255,9 @@ def _frame_ratios(references: Tensor, estimates: Tensor, filters: Tensor, n_fft:
             spectrum[..., bins].permute(3, 2, 0, 1).contiguous()  # (f, n, s, c)
             for spectrum in (references, estimates)
         )
-        if first == 0:  # Parseval: every bin stands for two, but that at 0 Hz for itself
+        if first == 0:  # Parseval: every bin counts twice, except the one at 0 Hz
             true[0], estimate[0] = true[0] / 2**0.5, estimate[0] / 2**0.5
-        if n_fft % 2 == 0 and first + len(true) == len(filters):  # and that at half the rate
+        if n_fft % 2 == 0 and first + len(true) == len(filters):  # and at half the rate
             true[-1], estimate[-1] = true[-1] / 2**0.5, estimate[-1] / 2**0.5
         filtered = true.flatten(2) @ filters[bins]
         near, explained = filtered.unflatten(2, (2, *true.shape[2:])).unbind(2)

@@ -1,7 +1,7 @@
-"""How good an estimate is: SDR, SI-SDR, bleeding, tails and high frequencies.
+"""Metrics of an estimate: SDR, SI-SDR, bleeding, tails and high frequencies.
 
-Metrics take float32 audio and compute in float64. A reference that is silent has no ratio: the
-result is NaN. BSS Eval v4 has a module of its own, `common.evaluation.bss_eval`.
+Metrics take float32 audio and compute in float64. The result for a silent reference is NaN. BSS
+Eval v4 has its own module, `common.evaluation.bss_eval`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def si_sdr(reference: Tensor, estimate: Tensor) -> Tensor:
 def bleeding(sources: Tensor, estimates: Tensor, n_bands: int = 32) -> Tensor:
     """How much of each true source every estimate contains, in dB.
 
-    sources: (a, c, t), all that sound; estimates: (b, c, t) → (a, b), float64.
+    sources: (a, c, t), all sources; estimates: (b, c, t) → (a, b), float64.
     In each of `n_bands` equal bands and each channel, least squares explains
     an estimate by all true sources together, with one constant real gain each.
     Entry [A, B] is the energy of A under its gains in B over the energy of A,
@@ -112,10 +112,10 @@ def tail_error(
     """Error in the tails, where notes have ended and decay or reverberation still rings, in dB.
 
     reference, estimate: (..., c, t) → (...), float64: the energy of the error over that of the
-    reference, so lower is better and 0 dB is a tail cut off. Measured in frames of 50 ms in which
-    the reference is falling and lies 20 to 50 dB below its loudest frame; with `notes` (start and
-    end in seconds), in those above -50 dB in which no note sounds. NaN without any such frame, as
-    where the reference is silent.
+    reference, so lower is better, and 0 dB means that the tail is missing. Measured in frames of
+    50 ms in which the reference is falling and 20 to 50 dB below its loudest frame; with `notes`
+    (start and end in seconds), in frames above -50 dB in which no note is active. NaN without any
+    such frame, for example if the reference is silent.
     """
     length = min(round(0.05 * sample_rate), reference.shape[-1])
     wanted, error = (
@@ -139,15 +139,15 @@ def tail_error(
 def high_frequency_error(
     reference: Tensor, estimate: Tensor, sample_rate: int, above: float = 8000.0
 ) -> Tensor:
-    """Error above 8 kHz, where detail and air live, in dB.
+    """Error above 8 kHz in dB.
 
     reference, estimate: (..., c, t) → (...), float64: the energy of the error over that of the
-    reference, both high-passed, so lower is better (it is minus the SDR of that band). NaN where
-    the reference has nothing there. Raises ValueError for a sample rate that holds no such band.
+    reference, both high-passed, so lower is better (it is minus the SDR of that band). NaN if the
+    reference is silent in that band. Raises ValueError for a sample rate below that band.
     """
     if sample_rate <= 2 * above:
         raise ValueError(f"a sample rate of {sample_rate} Hz holds nothing above {above:g} Hz")
-    window = ("kaiser", 10.0)  # 100 dB down below the edge, so that loud lows do not leak in
+    window = ("kaiser", 10.0)  # attenuates low frequencies by 100 dB, loud ones included
     taps = scipy.signal.firwin(511, above, window=window, pass_zero=False, fs=sample_rate)
     kernel = taps.reshape((1,) * (reference.ndim - 1) + (-1,))
     wanted, error = (

@@ -1,8 +1,8 @@
-"""Trivial and ideal bounds: separators that do nothing, and separators that know the answer.
+"""Trivial and ideal bounds: baselines that do nothing, and oracles that know the true sources.
 
-`evaluate` measures them like any model, so that every number stands between two that need no
-learning. A bound sees the whole track through `estimate(track)`, its true sources included, and
-says so with `oracle = True`.
+`evaluate` measures them like any model, so that results can be compared with a lower and an upper
+bound. A bound receives the whole track in `estimate(track)`, including its true sources, and is
+marked with `oracle = True`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from common.signal.stft import STFT
 
 
 class Bound(Protocol):
-    """Estimates the sources of a track whose true sources it may look at."""
+    """Estimates the sources of a track, and may use its true sources."""
 
     sources: tuple[str, ...]
     name: str
@@ -39,17 +39,17 @@ class Bound(Protocol):
 
 
 def true_sources(track: Track, sources: Sequence[str]) -> Tensor:
-    """What a separator with these sources should give for a track: (s, c, t), by name."""
+    """The ideal output of a separator with these sources for a track: (s, c, t)."""
     return torch.stack([track[source] for source in sources])
 
 
 def stems_of(track: Track, sources: Sequence[str]) -> list[int]:
-    """The stems of which these sources are made, as indices; one that is in two of them, twice."""
+    """Indices of the stems that make up these sources; a stem in two sources appears twice."""
     return sorted(i for source in sources for i in parts_of(source, track.source_names))
 
 
 def with_the_rest(track: Track, sources: Sequence[str]) -> Tensor:
-    """The true sources, and behind them, if some stems belong to none, the sum of those stems."""
+    """The true sources, followed by the sum of the stems that belong to none of them, if any."""
     wanted = true_sources(track, sources)
     used = stems_of(track, sources)
     rest = [i for i in range(len(track.source_names)) if i not in used]
@@ -58,7 +58,7 @@ def with_the_rest(track: Track, sources: Sequence[str]) -> Tensor:
 
 @dataclass(frozen=True)
 class MixtureBound:
-    """Every source is estimated by the mixture itself: what doing nothing is worth."""
+    """Estimate every source by the unchanged mixture."""
 
     sources: tuple[str, ...] = SOURCES
     name: str = "mixture"
@@ -70,7 +70,7 @@ class MixtureBound:
 
 @dataclass(frozen=True)
 class SilenceBound:
-    """Every source is estimated by silence: 0 dB SDR, the least that saying anything must reach."""
+    """Estimate every source by silence, which has an SDR of 0 dB."""
 
     sources: tuple[str, ...] = SOURCES
     name: str = "silence"
@@ -102,12 +102,12 @@ class StaticFilterBound:
 
 @dataclass(frozen=True)
 class MaskBound:
-    """An ideal mask on the mixture: the ceiling for every net that predicts such masks.
+    """An ideal mask on the mixture: the upper bound for every net that predicts such masks.
 
     `mask_function` is one of `common.signal.masks`: source spectra (s, c, f, n) → masks of that
     shape.
-    Stems that belong to none of `sources` take part in the competition as one more source. Where a
-    stem belongs to two of them, each competes by itself, with all the rest.
+    The stems that belong to none of `sources` are one more source for the mask function. If a stem
+    belongs to two sources, the mask of each source is computed against the rest alone.
     """
 
     mask_function: Callable[[Tensor], Tensor]

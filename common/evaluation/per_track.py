@@ -1,4 +1,4 @@
-"""Every metric of every estimate, track by track, and what they come to over all tracks."""
+"""Every metric of every estimate, track by track, and a summary over all tracks."""
 
 from __future__ import annotations
 
@@ -29,23 +29,24 @@ def evaluate(
 ) -> dict:
     """Separate tracks and measure every estimate; the result is ready for JSON.
 
-    A separator hears only the mixture; a bound (`oracle = True`) also sees the true sources.
+    A separator receives only the mixture; a bound (`oracle = True`) also receives the true sources.
     References are found by name, so `("vocals", "accompaniment")`, `("drums", "no_drums")` and a
-    single source are measured as well as four stems. All is measured at the tracks' rate, in Hz,
-    which the result names. `bss` adds BSS Eval v4, its medians over 1 s windows. Each track holds
+    single source are measured as well as four stems. The sample rate is that of the tracks; the
+    result states it in Hz. `bss` adds BSS Eval v4, its medians over 1 s windows. Each track holds
     {metric: {source: value | None}} in dB, and "bleeding" {true source: {estimate: value | None}};
     None where there is nothing to measure, values clipped to ±100 dB.
     Over tracks: "median" and the bootstrap "interval" of it per metric and source, "mean over
     sources" of the medians (None if one is missing), "counted" tracks behind each median, and
-    how often each source was "silent". Tails are found by the notes where the track knows them.
-    Tracks may come from a generator: one at a time is held. Raises UsageError for a source that a
-    track lacks, ValueError for estimates of a wrong shape or with NaN and for mixed sample rates.
+    how often each source was "silent". Tails are found from the notes of tracks that have them.
+    Tracks may come from a generator: one at a time is in memory. Raises UsageError for a source
+    that a track lacks, ValueError for estimates with a wrong shape or NaN and for mixed sample
+    rates.
     """
     from tqdm import tqdm
 
     sources = tuple(separator.sources)
     name = getattr(separator, "name", type(separator).__name__)
-    # `map` lets go of a track before it asks for the next: no two of a generator's are in memory.
+    # `map` releases a track before it requests the next, so that only one is in memory.
     measured = map(partial(evaluate_track, separator, bss=bss), tracks)
     n = len(tracks) if isinstance(tracks, Sized) else None
     bar = tqdm(measured, f"evaluate {name}", n, unit="track", disable=not progress)
@@ -101,7 +102,7 @@ def evaluate_track(separator: Separator | Bound, track: Track, bss: bool = False
     }
     if bss:
         measured |= _bss_medians(track, sources, references, estimates)
-    # Bleeding is explained by all that sounds, once: by the sources, if they are all there is.
+    # Bleeding needs each stem of the mixture once: the sources, if they contain all of them.
     whole = stems_of(track, sources) == list(range(len(track.source_names)))
     true, names = (references, sources) if whole else (track.sources, track.source_names)
     found = zip(names, bleeding(true, estimates), strict=True)
@@ -116,7 +117,7 @@ def evaluate_track(separator: Separator | Bound, track: Track, bss: bool = False
 def _tail_errors(
     track: Track, sources: Sequence[str], references: Tensor, estimates: Tensor
 ) -> Tensor:
-    """`tail_error` of every source, by its notes where the track knows them."""
+    """`tail_error` of every source, from its notes if the track has them."""
     if track.notes is None:
         return tail_error(references, estimates, track.sample_rate)
     errors = []
@@ -132,8 +133,8 @@ def _bss_medians(
 ) -> dict[str, Tensor]:
     """BSS Eval v4, medians over windows.
 
-    Sources are measured against each other and, where they are not all that sounds, the rest;
-    those that share stems each against the rest alone.
+    Sources are measured against each other and against the rest of the mixture, if there is any;
+    sources that share stems are measured one by one, each against the rest.
     """
     n_sources, used = len(references), stems_of(track, sources)
     if n_sources > 1 and len(used) > len(set(used)):

@@ -1,4 +1,4 @@
-"""Measured results on disk, and how sure a median over few tracks is."""
+"""Results on disk, and confidence intervals of medians over few tracks."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def bootstrap_interval(
     seed: int = 0,
     statistic: Callable[..., np.ndarray] = np.median,
 ) -> list[float] | None:
-    """Bounds between which 95 % of the medians lie if the tracks are drawn again and again.
+    """The bootstrap interval that contains 95 % of the medians of redrawn tracks.
 
-    values: one per track, None where there is none; n: how many times tracks are drawn, with
-    replacement, as many as there are; statistic: what is taken of them instead of the median, a
-    function of NumPy's with `axis`. None without any value. Efron 1979.
+    values: one per track, None where there is none; n: how many times all tracks are redrawn, with
+    replacement; statistic: a NumPy function with `axis` instead of the median. Returns None if
+    there is no value. Efron 1979.
     """
     known = np.array([value for value in values if value is not None])
     if not len(known):
@@ -61,7 +61,7 @@ def redrawn(count: int, n: int = 1000, seed: int = 0) -> np.ndarray:
 def mean_of_medians(ratios: np.ndarray) -> np.ndarray:
     """One number for a model: (..., tracks, sources) → (...), in dB.
 
-    The median over tracks, of which NaN are left out, and then the mean over sources.
+    The median over tracks, without NaN, and then the mean over sources.
     """
     return np.nanmedian(ratios, axis=-2).mean(axis=-1)
 
@@ -70,8 +70,8 @@ def compare(results: dict, others: dict, metric: str = "sdr") -> dict[str, dict]
     """By how much one model differs from another on the tracks that both were measured on.
 
     Per shared source: the median over tracks of the difference (`results` less `others`, in the
-    metric's unit), its bootstrap interval, and the number of tracks. Pairing by track is far
-    sharper than comparing two medians, since tracks differ more than models do. Raises UsageError
+    metric's unit), its bootstrap interval, and the number of tracks. Pairing by track gives a
+    narrower interval than two medians, since tracks differ more than models do. Raises UsageError
     when no track or no source is shared, or when only one of them has the metric.
     """
     by_name = {track["name"]: track for track in others["tracks"]}

@@ -1,8 +1,8 @@
-"""What would bring the mask nets nearer to the ideal mask? One change of a zoo recipe at a time.
+"""Which changes bring the mask nets closer to the ideal mask? One change of a zoo recipe at a time.
 
-`python -m common.experiments.ablations` trains each on part of the zoo's songs and for a part
-of its steps, judges it on validation songs, and writes book/results/ablations.json, a row at a
-time; a run that was stopped goes on.
+`python -m common.experiments.ablations` trains each on some of the zoo's songs and for some of its
+steps, evaluates it on validation songs, and writes book/results/ablations.json row by row; an
+interrupted run continues.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Change = Callable[[Recipe], Recipe]
 
 @dataclass(frozen=True)
 class ErrorInDecibels:
-    """Mean over stems and excerpts of the error's level, so that soft stems count as loud ones."""
+    """Mean level of the error over stems and excerpts: quiet stems count as much as loud ones."""
 
     stft: STFT
     floor: float = 1e-2
@@ -51,17 +51,17 @@ class ErrorInDecibels:
 
 
 def same(made: Recipe) -> Recipe:
-    """The recipe as it is."""
+    """The unchanged recipe."""
     return made
 
 
 def sized(**size: object) -> Change:
-    """Another size of the net."""
+    """Change the size of the net."""
     return lambda made: replace(made, net=functools.partial(made.net, **size))
 
 
 def taught(**config: object) -> Change:
-    """Another training."""
+    """Change the training configuration."""
     return lambda made: replace(made, config=replace(made.config, **config))
 
 
@@ -72,7 +72,7 @@ def smaller_batches(made: Recipe) -> Recipe:
 
 
 def sharing(made: Recipe) -> Recipe:
-    """Masks that are trained to share out the energy of each bin, and no filter behind them."""
+    """Masks trained as shares of each bin's energy, without a filter after them."""
     return replace(
         made,
         net=lambda: RatioMasks(made.net(), BENCH_STFT.n_bins),
@@ -81,7 +81,7 @@ def sharing(made: Recipe) -> Recipe:
 
 
 def stereo(made: Recipe) -> Recipe:
-    """A net that sees both channels at once."""
+    """A net with both channels as input."""
     return replace(sized(n_channels=2)(made), n_channels=2)
 
 
@@ -95,7 +95,7 @@ def four_bodies(made: Recipe) -> Recipe:
 
 
 def in_decibels(made: Recipe) -> Recipe:
-    """Another loss."""
+    """Change the loss to the error in dB."""
     return replace(made, objective=ErrorInDecibels(BENCH_STFT))
 
 
@@ -104,7 +104,7 @@ BEFORE: dict[str, Recipe] = {
     "open-unmix": taught(batch_size=8, learning_rate=5e-3)(RECIPES["open-unmix"]["zoo"]),
     "d3net": replace(sized(n_channels=1)(RECIPES["d3net"]["zoo"]), n_channels=1),
 }
-"""Model → the recipe that is changed: the zoo's, before any change that helped was kept."""
+"""Model → the zoo recipe that is changed, without the changes that were adopted later."""
 
 CHANGES: dict[str, dict[str, Change]] = {
     "unet": {
@@ -138,16 +138,16 @@ AGAIN = [
     ("open-unmix", "masks that share"),
     ("d3net", "half the batch, twice the steps"),
 ]
-"""What moved by more than 0.2 dB from the first seed, and what it is held against: tried twice."""
+"""Rows with a second seed: changes of more than 0.2 dB with the first one, and their baselines."""
 
 
 def shortened(made: Recipe) -> Recipe:
-    """A recipe of as many steps as there is time for."""
+    """The same recipe with fewer steps."""
     return taught(steps=STEPS, validate_every=10 * STEPS)(made)
 
 
 def written(made: Recipe) -> dict:
-    """What a recipe says, in the types of JSON."""
+    """The settings of a recipe, in the types of JSON."""
     facts = {
         "net": made.net.keywords,
         "seconds_per_excerpt": made.seconds,
@@ -160,13 +160,13 @@ def written(made: Recipe) -> dict:
 
 @functools.cache
 def songs(split: str) -> list[Track]:
-    """Songs to learn from and to judge by; no test songs."""
+    """The training or the validation songs; no test songs."""
     limit = {"train": N_TRAIN, "valid": N_VALID}[split]
     return embedded_tracks(split, limit=limit, songs=SONG_SETS["zoo"])
 
 
 def measure(key: dict) -> dict:
-    """Train one of them; SDR (dB) per source, mean over the validation songs; core seconds."""
+    """Train one variant; SDR (dB) per source, mean over the validation songs; core seconds."""
     made = CHANGES[key["model"]][key["change"]](shortened(BEFORE[key["model"]]))
     excerpts = Excerpts(songs("train"), made.seconds, key["seed"], made.augment, made.n_channels)
     done = trial(made.net, made.objective, excerpts, made.config, key["seed"], made.prepare)

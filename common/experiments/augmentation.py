@@ -1,8 +1,8 @@
 """Does augmentation help? One small net, one number of steps, eight conditions, three seeds.
 
 First on few songs, which the net can overfit; then no augmentation against all on six times as
-many. `python -m common.experiments.augmentation` rewrites book/results/augmentation.json, a row at
-a time; a run that was stopped goes on.
+many. `python -m common.experiments.augmentation` rewrites book/results/augmentation.json row by
+row; an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CONDITIONS: dict[str, tuple[Augment, list[tuple[float, float]]]] = {
     "channels": (replace(NO_AUGMENT, swap_channels=True), []),
     "all": (EVERYTHING, [*PITCHES, *TEMPOS]),
 }
-"""What a net is trained with: changes on the fly, and versions rendered beforehand."""
+"""Condition → changes on the fly, and versions rendered in advance."""
 
 CONFIG = TrainConfig(steps=1500, batch_size=4, learning_rate=3e-3, validate_every=300)
 SECONDS = 1.0
@@ -53,14 +53,14 @@ SEEDS = [0, 1, 2]
 
 @functools.cache
 def originals(songs: str) -> list[Track]:
-    """The training songs as they were made."""
+    """The unchanged training songs."""
     name, limit = SONGS[songs]
     return embedded_tracks("train", limit=limit, songs=SONG_SETS[name])
 
 
 @functools.cache
 def versions(songs: str) -> list[TrackOnDisk]:
-    """The same at other pitches and tempos, rendered on first use beside the songs."""
+    """The same songs at other pitches and tempos, rendered on first use beside the songs."""
     made_from = songs_folder(SONG_SETS[SONGS[songs][0]])
     root = made_from.with_name(f"{made_from.name}-versions-{SONGS[songs][1]}")
     write_versions(originals(songs), [*PITCHES, *TEMPOS], root)

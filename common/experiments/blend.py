@@ -1,17 +1,17 @@
 """How much should each model count in a blend, source by source?
 
-A blend's error is the weighted mean of its parts' errors, since weights add up to 1. So all that a
-song says about every blend of `p` models is one matrix for each source: the inner products of their
-errors (p, p), relative to the energy of the true stem, that every song may count alike. With G, the
-sum of these matrices over the songs, the error of weights w is wᵀGw; the best weights w ≥ 0 that
-add up to 1 come from non-negative least squares (`best_weights`).
+A blend's error is the weighted mean of its parts' errors, since weights add up to 1. For each song
+and source, one matrix is therefore enough to compute the error of any blend of `p` models: the
+inner products of their errors (p, p), divided by the energy of the true stem, so that all songs
+count equally. With G, the sum of these matrices over the songs, the error of weights w is wᵀGw; the
+best weights w ≥ 0 that add up to 1 come from non-negative least squares (`best_weights`).
 
 `python -m common.experiments.blend [A+B+C …] [--data ROOT] [--songs N]` separates the validation
 songs with each model once and writes common/checkpoints/blend.json: the hash of each model's
 weights file; for every model and every blend the median SDR over songs in dB, its bootstrap
-interval, and its speed; for every blend its weights, the SDR of equal weights, and what it gains on
-the best of its parts, song by song. A blend is judged on each song with weights that were fitted to
-the other songs; those in the file are fitted to all.
+interval, and its speed; for every blend its weights, the SDR of equal weights, and its gain over
+the best of its parts, paired by song. A blend is evaluated on each song with weights that were
+fitted to the other songs; those in the file are fitted to all.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from common.support.errors import UsageError
 from common.support.files import check_place, write_json
 
 CANDIDATES = ("d3net+open-unmix+spleeter",)
-"""What is blended where nothing else is asked for."""
+"""The blends that are fitted by default."""
 
 SONGS = replace(SONG_SETS["zoo"], n_train=60)
 """The validation songs: every sixth of these."""
@@ -67,9 +67,9 @@ def error_products(separators: Sequence[Separator], track: Track) -> Tensor:
 
 
 def best_weights(products: np.ndarray) -> np.ndarray:
-    """The weights w ≥ 0 with sum 1 that make wᵀGw least: G (p, p) → (p,).
+    """The weights w ≥ 0 with sum 1 that minimise wᵀGw: G (p, p) → (p,).
 
-    With G = AᵀA, non-negative least squares find the v that makes ‖Av‖² + (1 - Σv)² least. Weights
+    With G = AᵀA, non-negative least squares find the v that minimises ‖Av‖² + (1 - Σv)². Weights
     of any fixed sum have the same best proportions, so w is v / Σv. Lawson and Hanson 1974.
     """
     values, vectors = np.linalg.eigh(products / np.trace(products))
@@ -122,9 +122,9 @@ def summary(found: dict) -> dict[str, dict]:
 
 
 def judge(names: Sequence[str], songs: Sequence[str], products: np.ndarray, speeds: dict) -> dict:
-    """A blend: weights, scores with them and with equal ones, gain on the best part, speed.
+    """Evaluate a blend: weights, SDR with them and with equal ones, gain over the best part, speed.
 
-    products: (n, s, p, p) of the models in `names`; speeds: name → real-time factor. The parts work
+    products: (n, s, p, p) of the models in `names`; speeds: name → real-time factor. The parts run
     one after the other, so a blend's time is the sum of theirs.
     """
     weights = fitted_weights(products)
@@ -153,16 +153,16 @@ def mean_of_medians(found: dict) -> float:
 
 
 def measure(blends: Sequence[str], tracks: Iterable[Track]) -> dict:
-    """All that `BLENDS` holds, but for what the songs are. Raises UsageError as `load` does."""
+    """The content of `BLENDS` except the names of the songs. Raises UsageError as `load` does."""
     for blend in blends:
-        load(blend)  # wrong names are told before the work
+        load(blend)  # reports wrong names before the long work
     names = sorted({name for blend in blends for name in blend.split("+")})
     separators, songs, found = [load(name) for name in names], [], []
     for track in tqdm(tracks, "validation songs", unit="song"):
         songs.append(track.name)
         found.append(error_products(separators, track))
     if len(songs) < 2:
-        raise UsageError("a blend is fitted to some songs and judged on others: two at least")
+        raise UsageError(f"a blend is fitted to two or more songs, not {len(songs)}")
     products = torch.stack(found).numpy()
     speeds = {name: card(name)["real_time_factor"] for name in names}
     models, judged = {}, {}
@@ -183,7 +183,7 @@ def measure(blends: Sequence[str], tracks: Iterable[Track]) -> dict:
 
 
 def main() -> None:
-    """Fit, judge, write and print."""
+    """Fit, evaluate, write and print."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("blends", nargs="*", default=CANDIDATES, metavar="A+B+C")
     arguments.add_argument("--data", type=Path, help="folder in MUSDB18 layout (embedded songs)")

@@ -2,7 +2,7 @@
 
 Each weight is tried on few songs, on which the net overfits, and on ten times as many; there
 also the other clustering loss, at one weight. `python -m common.experiments.chimera`
-rewrites book/results/chimera.json, a row at a time; a run that was stopped goes on.
+rewrites book/results/chimera.json row by row; an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WHITENED = 0.4
 
 SEEDS = (0, 1, 2)
 TRANSFORM = STFT(n_fft=2048, hop_length=1024)
-"""The bench's windows, half as many of them: an experiment of 36 trainings has to be quick."""
+"""The book's window at twice its hop, to save time in 36 trainings."""
 
 CONFIG = TrainConfig(steps=250, batch_size=4, learning_rate=3e-3)
 SECONDS = 1.0
@@ -49,7 +49,7 @@ JUDGED = 8.0
 
 @functools.cache
 def middles(split: str, limit: int | None = None) -> list[Track]:
-    """The middle of each song of a split: what the nets are judged on."""
+    """The middle of each song of a split, on which the nets are evaluated."""
     tracks = embedded_tracks(split, limit=limit, songs=SONG_SETS["live"])
     return [track.excerpt((track.duration - JUDGED) / 2, JUDGED) for track in tracks]
 

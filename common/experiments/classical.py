@@ -1,7 +1,7 @@
 """What the classical methods reach on the embedded test songs and on the real excerpt.
 
-`python -m common.experiments.classical` rewrites book/results/classical.json, a method at a time;
-a run that was stopped goes on.
+`python -m common.experiments.classical` rewrites book/results/classical.json method by method; an
+interrupted run continues.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from common.songs.dataset import set_hash
 
 
 def vocals_anyway(separator: Separator, tracks: list[Track]) -> float:
-    """The vocals' median SDR in dB, if the stem that is nearest to them were taken for vocals.
+    """The vocals' median SDR in dB, with the stem nearest to them as their estimate.
 
-    For a method that gives vocals it is their SDR.
+    For a method that estimates vocals it is their SDR.
     """
     wanted = [i for i, name in enumerate(separator.sources) if name == "vocals"]
     rows = [

@@ -1,8 +1,8 @@
-"""Which loss teaches a clustering net more: affinity or whitened k-means?
+"""Which loss trains a better clustering net: affinity or whitened k-means?
 
 One small net, one number of steps, both losses, three seeds.
-`python -m common.experiments.clustering_losses` rewrites book/results/clustering_losses.json, a row
-at a time; a run that was stopped goes on.
+`python -m common.experiments.clustering_losses` rewrites book/results/clustering_losses.json row by
+row; an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SECONDS = 1.0
 
 @functools.cache
 def tracks(split: str) -> list[Track]:
-    """The songs of a split: whole ones to learn from, six seconds of each to be judged on."""
+    """The songs of a split: whole songs for training, six seconds of each for evaluation."""
     songs = embedded_tracks(split, songs=SONG_SETS["live"])
     return songs if split == "train" else [x.excerpt(x.duration / 3, 6.0) for x in songs]
 
@@ -70,7 +70,7 @@ def judge(net: DeepClustering, songs: list[Track]) -> dict[str, list[float]]:
 
 
 def measure(key: dict) -> dict:
-    """Train with one loss from one seed; mean SDR in dB. "valid" chooses, "test" only reports."""
+    """Train with one loss from one seed; mean SDR in dB, "valid" to choose by, "test" to report."""
     excerpts = Excerpts(tracks("train"), SECONDS, key["seed"], n_channels=1)
     objective = ClusteringObjective(BENCH_STFT, LOSSES[key["loss"]])
     make = functools.partial(DeepClustering, hidden_size=32, n_layers=1)

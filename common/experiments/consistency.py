@@ -1,10 +1,10 @@
-"""What do stems gain or lose when they are made to add up to the mixture?
+"""How does the SDR change when stems are made to add up to the mixture?
 
-The stems of every committed checkpoint as they are, with what they lack of the mixture shared
-equally, and with it shared by power. The songs are new to the checkpoints, which learned from
-another seed, and are no test songs.
-`python -m common.experiments.consistency` rewrites book/results/consistency.json, a row at a time;
-other checkpoints throw the rows away.
+The stems of every committed checkpoint unchanged, with the residual (the mixture minus all stems)
+shared equally, and with the residual shared by power. The checkpoints were trained on songs from
+another seed; the songs here are no test songs either.
+`python -m common.experiments.consistency` rewrites book/results/consistency.json row by row; a new
+checkpoint discards the rows.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ N_SONGS = 10
 
 
 def share_by_power(stems: Tensor, mixture: Tensor) -> Tensor:
-    """Add to every stem its part of what all stems together lack of the mixture.
+    """Add to every stem its share of the residual, the mixture minus all stems.
 
-    stems: (b, s, c, t), mixture: (b, c, t) → (b, s, c, t). A stem's part of a bin is its share of
-    the stems' power there. Wisdom et al. 2019 weigh stems so, too, but each as a whole.
+    stems: (b, s, c, t), mixture: (b, c, t) → (b, s, c, t). A stem's share of a bin is that of the
+    stems' power in the bin. Wisdom et al. 2019 use such weights too, but one for each whole stem.
     """
     power = BENCH_STFT(stems).abs().square() + EPSILON
     shares = power / power.sum(dim=1, keepdim=True)
@@ -46,11 +46,11 @@ WAYS = {
     "equally": share_equally,
     "by power": share_by_power,
 }
-"""What is done to stems (b, s, c, t) and a mixture (b, c, t)."""
+"""Name → function of stems (b, s, c, t) and mixture (b, c, t)."""
 
 
 def about() -> dict:
-    """What holds for all rows."""
+    """The facts that hold for all rows."""
     weights = {name: CHECKPOINTS / f"{name}.safetensors" for name in trained_models()}
     return {
         "generator_version": GENERATOR_VERSION,
@@ -64,10 +64,10 @@ def about() -> dict:
 
 
 def measure(key: dict) -> dict:
-    """One checkpoint in every way: SDR of each stem in dB, the mean over songs; what is lacking.
+    """One checkpoint with every method: SDR of each stem in dB, mean over songs; the residual.
 
-    lacking_db: the energy of what the stems lack of the mixture, relative to the mixture's, in the
-    song where that is most.
+    lacking_db: the energy of the residual relative to the mixture's, in the song where it is
+    highest.
     """
     separator = load(key["model"])
     ratios, levels = {way: [] for way in WAYS}, {way: [] for way in WAYS}
@@ -88,7 +88,7 @@ def measure(key: dict) -> dict:
 
 
 def lacking_level(stems: Tensor, mixture: Tensor) -> float:
-    """What stems (s, c, t) lack of the mixture (c, t), in dB relative to it."""
+    """Level of the residual of stems (s, c, t) in dB relative to the mixture (c, t)."""
     lacking = mixture - stems.sum(dim=0)
     return float(10 * torch.log10(lacking.square().sum() / mixture.square().sum()))
 

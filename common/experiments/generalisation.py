@@ -1,10 +1,10 @@
-"""How much do the committed nets lose on timbres that they never heard?
+"""How much worse are the committed nets on unseen timbres?
 
-Every checkpoint and the ideal ratio mask on 40 new songs with timbres that all nets have trained
-on, on 40 with the timbres of validation songs, and on the 40 test songs.
-`python -m common.experiments.generalisation` rewrites book/results/generalisation.json, a row at a
-time, and prints a table. Rows name the weights that they were measured with: a net that is trained
-again gets new rows beside its old ones.
+Every checkpoint and the ideal ratio mask on 40 new songs with the timbres of the training songs, on
+40 with the timbres of the validation songs, and on the 40 test songs.
+`python -m common.experiments.generalisation` rewrites book/results/generalisation.json row by row,
+and prints a table. Rows name the weights that they were measured with: a net that is trained again
+gets new rows beside its old ones.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from common.separation.separators import Separator
 from common.songs.dataset import GENERATOR_VERSION
 
 SONGS = SongSet(n_train=40, n_test=0, seconds=24.0, seed=5, n_valid=40)
-"""New songs: nothing learned from this seed, and no choice was made on it."""
+"""Seed of the new songs, which were not used for training or for any choice."""
 
 SPLITS = {"familiar": "train", "validation": "valid", "test": "test"}
-"""What the songs of a row are called, and the split of a set that they are."""
+"""Name of a row's songs → their set and split."""
 
 ORACLE = "ideal-ratio-mask"
 
@@ -43,7 +43,7 @@ def tracks(songs: str) -> list[Track]:
 
 
 def about() -> dict:
-    """What holds for all rows: the sets that the songs come from."""
+    """The facts that hold for all rows: the sets of the songs."""
     test = [asdict(SONG_SETS[name]) for name in ("live", "more-test")]
     return {
         "generator_version": GENERATOR_VERSION,
@@ -53,12 +53,12 @@ def about() -> dict:
 
 
 def weights(model: str) -> str:
-    """Which weights a row was measured with; nothing for the oracle, which has none."""
+    """The weights with which a row was measured; empty for the oracle, which has none."""
     return "" if model == ORACLE else weights_hash(model)
 
 
 def keys() -> list[dict]:
-    """The rows that today's checkpoints should have."""
+    """The rows that the current checkpoints should have."""
     return [
         {"model": model, "weights": weights(model), "songs": songs}
         for songs in reversed(SPLITS)
@@ -76,7 +76,7 @@ def ideal(songs: str) -> np.ndarray:
 
 
 def measure(key: dict) -> dict:
-    """SDR in dB of every song and stem, and what it comes to, with intervals."""
+    """SDR in dB of every song and stem, and a summary with intervals."""
     if key["model"] == ORACLE:
         return summary(ideal(key["songs"]))
     return scored(load(key["model"]), key["songs"])
@@ -91,7 +91,7 @@ def scored(separator: Separator, songs: str) -> dict:
 def summary(ratios: np.ndarray) -> dict:
     """Each stem's values, and their mean and median with bootstrap intervals.
 
-    ratios: (n, s), NaN where a stem is silent; such a song counts for nothing in that stem.
+    ratios: (n, s), NaN where a stem is silent; such a song is left out for that stem.
     """
     columns = {
         source: [None if np.isnan(x) else round(float(x), 4) for x in column]
@@ -122,23 +122,23 @@ def share(ratios: np.ndarray, best: np.ndarray) -> dict:
 
 
 def bounds(values: np.ndarray) -> list[float]:
-    """Between which 95 % of the values lie."""
+    """The interval that contains 95 % of the values."""
     return [float(x) for x in np.percentile(values, [2.5, 97.5])]
 
 
 def values(row: dict) -> np.ndarray:
-    """SDR of a row again as (n, s), NaN where a stem is silent."""
+    """SDR of a row as (n, s), NaN where a stem is silent."""
     return np.array([row["sdr"][source] for source in SOURCES], float).T
 
 
 def row_of(rows: list[dict], model: str, songs: str) -> dict:
-    """The row of a checkpoint's present weights, or of the oracle."""
+    """The row of a checkpoint's current weights, or of the oracle."""
     wanted = {"model": model, "weights": weights(model), "songs": songs}
     return next(row for row in rows if wanted.items() <= row.items())
 
 
 def gap(rows: list[dict], model: str, unheard: str = "test") -> dict:
-    """By how much a net's share falls from familiar to unheard timbres, and the interval of it.
+    """By how much a net's share falls from seen to unseen timbres, with its interval.
 
     The two sets of songs are drawn independently of each other.
     """
@@ -158,7 +158,7 @@ def as_results(row: dict) -> dict:
 
 
 def differences(rows: list[dict], songs: str = "test") -> list[tuple[str, str, dict]]:
-    """Nets from best to worst, each with the next one: what `compare` says of them."""
+    """Nets from best to worst, each compared with the next one by `compare`."""
     nets = [row_of(rows, model, songs) for model in trained_models()]
     nets.sort(key=lambda row: -mean_of_medians(values(row)))
     return [
@@ -168,13 +168,13 @@ def differences(rows: list[dict], songs: str = "test") -> list[tuple[str, str, d
 
 
 def in_words(found: dict, scale: float = 1.0, digits: int = 2) -> str:
-    """A value and its interval in a few characters."""
+    """A value and its interval as text."""
     low, high = (f"{x * scale:.{digits}f}" for x in found["interval"])
     return f"{found.get('value', found.get('difference')) * scale:.{digits}f} ({low} to {high})"
 
 
 def print_table(rows: list[dict]) -> None:
-    """Say it in words: shares and gaps in percent, medians and paired differences in dB."""
+    """Print shares and gaps in per cent, medians and paired differences in dB."""
     for model in trained_models():
         shares = [in_words(row_of(rows, model, songs)["share"], 100, 0) for songs in SPLITS]
         lost = [in_words(gap(rows, model, songs), 100, 0) for songs in ("validation", "test")]

@@ -1,8 +1,8 @@
-"""How many templates a dictionary should hold, and by which divergence they are trained.
+"""How many templates should a dictionary have, and with which divergence are they trained?
 
-`python -m common.experiments.nmf` rewrites book/results/nmf.json, a row at a time, on songs that
-serve nothing else, and then common/classical/dictionaries.safetensors, the templates that the
-command line uses.
+`python -m common.experiments.nmf` rewrites book/results/nmf.json row by row, on songs that are used
+for nothing else, and then common/classical/dictionaries.safetensors, the templates that the command
+line uses.
 """
 
 from __future__ import annotations

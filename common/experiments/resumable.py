@@ -1,4 +1,4 @@
-"""What experiments share: rows that appear one by one, so that they can stop and go on."""
+"""Rows of experiments, measured one by one so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from common.support.book import BOOK
 from common.support.files import write_json
 
 RESULTS = BOOK / "results"
-"""Where the book's plots and tables find their numbers."""
+"""The folder of the results that the book plots and tabulates."""
 
 
 def run_rows(
@@ -32,8 +32,8 @@ def run_rows(
     """Measure every row of `keys` that `path` does not hold yet; write the file after each.
 
     A row is its key and what `measure(key)` returns. Rows measured under another `about` (the
-    facts that hold for all of them), or by a key that is no longer asked for, are thrown away;
-    with `keep` the latter stay.
+    facts that hold for all of them), or with a key that is not in `keys`, are discarded; `keep`
+    keeps the latter.
     """
     about = json.loads(json.dumps(about))  # as it will be read back: no tuples
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

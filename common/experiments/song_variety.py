@@ -1,8 +1,8 @@
-"""What variety in the embedded songs buys on real music.
+"""How much does variety in the embedded songs help on real music?
 
-One small net with one budget learns from six generators, each richer than the one before, and
-separates the real excerpt, which it never saw. `python -m common.experiments.song_variety`
-rewrites book/results/song_variety.json, a row at a time; a run that was stopped goes on.
+One small net is trained for the same number of steps on six generators, each with more variety than
+the one before, and separates the real excerpt. `python -m common.experiments.song_variety` rewrites
+book/results/song_variety.json row by row; an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from common.training.objectives import PhaseSensitiveObjective
 
 PLAIN = Variety(styles=False, timbres=False, voices=False, effects=False, mixes=False)
 STEPS = ["styles", "timbres", "voices", "effects", "mixes"]
-"""The sides of the generator in the order in which they are switched on."""
+"""The features of the generator in the order in which they are switched on."""
 
 N_SONGS, SECONDS, SONG_SEED = 32, 16.0, 7
 CONFIG = TrainConfig(steps=300, batch_size=4, learning_rate=3e-3)

@@ -1,7 +1,7 @@
 """What do Spleeter's choices change in a short training? One change at a time, four seeds.
 
-`python -m common.experiments.spleeter` rewrites book/results/spleeter.json, a row at a time; a run
-that was stopped goes on.
+`python -m common.experiments.spleeter` rewrites book/results/spleeter.json row by row; an
+interrupted run continues.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def nets_with(change: str) -> nn.Module:
 
 @functools.cache
 def songs(split: str) -> list[Track]:
-    """The songs to learn from, to choose by or to report on."""
+    """The songs for training, for choosing or for reporting."""
     limit = None if split == "train" else N_TRACKS
     return embedded_tracks(split, limit=limit, songs=SONG_SETS["live"])
 

@@ -1,4 +1,4 @@
-"""What most experiments do for a row: from a seed to a trained net, and what holds for all rows."""
+"""Shared by most experiments: train a net from a seed, and the facts that hold for all rows."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from common.training.loop import fit
 
 @dataclass(frozen=True)
 class Trial:
-    """A net that was trained from one seed, on the CPU and ready to be judged.
+    """A net that was trained from one seed, on the CPU and ready for evaluation.
 
-    history: its losses; core_seconds: how long processors worked on the training.
+    history: its losses; core_seconds: processor time of the training.
     """
 
     net: nn.Module
@@ -50,10 +50,10 @@ def trial(
     prepare: Callable[[nn.Module, Dataset], None] | None = None,
     validate: Callable[[nn.Module], float] | None = None,
 ) -> Trial:
-    """Train a net from a seed, which draws its first weights and its dropout.
+    """Train a net from a seed, which determines its initial weights and its dropout.
 
-    make: makes the untrained net; prepare: stores in it what is measured on the excerpts
-    beforehand; validate: as in `fit`. The excerpts have a seed of their own.
+    make: makes the untrained net; prepare: measures the excerpts before training and stores the
+    results in the net; validate: as in `fit`. The excerpts have their own seed.
     """
     torch.manual_seed(seed)
     net = make()
@@ -65,7 +65,7 @@ def trial(
 
 
 def facts(**more: object) -> dict:
-    """What holds for all rows of an experiment that is judged on the live test songs."""
+    """The facts that hold for all rows of an experiment with the live test songs."""
     return {
         "generator_version": GENERATOR_VERSION,
         "test_hash": set_hash(embedded_songs(SONG_SETS["live"], n_train=0), "test"),

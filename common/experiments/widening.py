@@ -1,10 +1,10 @@
-"""What does a wider training set teach about timbres that were never heard?
+"""How much does a wider training set help on unseen timbres?
 
-One small net, one budget of steps, two seeds; only the music changes: more songs, recorded sounds
-for some stems, effects that are drawn anew for every excerpt.
-`python -m common.experiments.widening` scores each on validation songs, test songs and the real
-excerpt, and writes book/results/widening.json, a row at a time. Nothing is chosen by the test songs
-or the excerpt.
+One small net, one number of steps, two seeds; only the music changes: more songs, recorded sounds
+for some stems, random effects for every excerpt.
+`python -m common.experiments.widening` evaluates each on validation songs, test songs and the real
+excerpt, and writes book/results/widening.json row by row. Nothing is chosen by the test songs or
+the excerpt.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SEEDS = (0, 1)
 
 RECORDED = SONG_SETS["wide"]
 SYNTHETIC = replace(RECORDED, sounds=())
-"""The same songs without recorded sounds: stems of both can be mixed."""
+"""The same songs without recorded sounds, so that stems of both sets can be mixed."""
 
 EFFECTS = {"speed": 0.2, "width": 0.2, "saturation": 0.2, "equaliser": 0.2, "room": 0.2}
 
@@ -114,7 +114,7 @@ def shortened() -> Recipe:
 
 
 def measure(key: dict) -> dict:
-    """Train on one row's music; scores of validation and test songs, and of the excerpt in dB."""
+    """Train on one row's music; SDR in dB on validation songs, test songs and the excerpt."""
     made, music = shortened(), MUSIC[key["music"]]
     augment = replace(made.augment, **music.effects)
     excerpts = Excerpts(tracks_of(music), made.seconds, key["seed"], augment, made.n_channels)
@@ -129,7 +129,7 @@ def measure(key: dict) -> dict:
 
 
 def about() -> dict:
-    """What holds for all rows."""
+    """The facts that hold for all rows."""
     made = shortened()
     return {
         "net": NET,

@@ -1,10 +1,10 @@
 """Make a committed checkpoint: train by the zoo recipe, measure, write weights and model card.
 
-`python -m common.experiments.zoo NAME` trains where it left off (state in runs/NAME-zoo), then
-scores the model beside silence, mixture, static filter and ideal ratio masks on the embedded
-test songs and on the real excerpt, and writes common/checkpoints/NAME.{safetensors,json}.
-With `--speed` it only times a committed checkpoint again, for which the machine must be quiet; with
-`--test` it only scores it on all 40 test songs again.
+`python -m common.experiments.zoo NAME` trains, or continues a training (state in runs/NAME-zoo),
+then evaluates the model and the bounds silence, mixture, static filter and ideal ratio mask on the
+embedded test songs and on the real excerpt, and writes common/checkpoints/NAME.{safetensors,json}.
+With `--speed` it only times a committed checkpoint again, on an otherwise idle machine; with
+`--test` it only evaluates it on all 40 test songs again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ COMPARED = ("mixture", "static-filter", "ideal-ratio-mask")
 def stopwatch(path: Path, every: float = 10.0) -> Iterator[Callable[[], float]]:
     """Count seconds over runs, in a file that is rewritten every few seconds.
 
-    A run that is killed loses `every` seconds at most. Gives a function that returns the sum.
+    A run that is killed loses `every` seconds at most. Yields a function that returns the sum.
     """
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else 0.0
     begin, ended = time.perf_counter(), threading.Event()
@@ -71,7 +71,7 @@ def stopwatch(path: Path, every: float = 10.0) -> Iterator[Callable[[], float]]:
 def real_time_factor(name: str | Path, seconds: float = 30.0, repeats: int = 5) -> float:
     """How many seconds of stereo music at the net's rate one core separates in a second.
 
-    The median of `repeats` runs; other work on the machine slows them all.
+    The median of `repeats` runs; other work on the machine slows all of them.
     """
     separator = load(name)
     threads = torch.get_num_threads()
@@ -107,7 +107,7 @@ def test_scores(separator: Separator) -> dict:
 
 
 def make_card(name: str, weights: Path, seconds: float) -> dict:
-    """Everything that a reader should know about a checkpoint."""
+    """The model card of a checkpoint."""
     made = RECIPES[name]["zoo"]
     separator = load(weights)
     results, excerpt = measure(separator)
@@ -145,30 +145,30 @@ def make_card(name: str, weights: Path, seconds: float) -> dict:
 
 
 def retime(name: str) -> None:
-    """Write into the card of a committed checkpoint how fast it is here and now."""
+    """Time a committed checkpoint again, and write the result into its card."""
     amend(name, {"real_time_factor": round(real_time_factor(name), 1)})
 
 
 def retest(name: str) -> None:
-    """Write into the card of a committed checkpoint what it scores on the 40 test songs."""
+    """Evaluate a committed checkpoint on the 40 test songs again, and write it into its card."""
     amend(name, {"test": test_scores(load(name))})
 
 
 def amend(name: str, facts: dict) -> None:
-    """Write facts into the card of a committed checkpoint, over those that it states."""
+    """Write facts into the card of a committed checkpoint, replacing old values."""
     path = CHECKPOINTS / f"{name}.json"
     write_json(path, json.loads(path.read_text(encoding="utf-8")) | facts)
 
 
 def main() -> None:
-    """Train (or go on), measure and commit to disk."""
+    """Train or continue, evaluate, and write the checkpoint."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("name")
     arguments.add_argument(
-        "--speed", action="store_true", help="only time the committed checkpoint anew"
+        "--speed", action="store_true", help="only time the committed checkpoint again"
     )
     arguments.add_argument(
-        "--test", action="store_true", help="only score the committed checkpoint on 40 songs anew"
+        "--test", action="store_true", help="only evaluate the committed checkpoint again"
     )
     given = arguments.parse_args()
     name = given.name

@@ -1,4 +1,4 @@
-"""What chapters show: plots, the plot style, the stem player, the table of datasets."""
+"""Output of the chapters: plots, the plot style, the stem player, the table of datasets."""
 
 from common.notebook.dataset_table import catalogue_table
 from common.notebook.metric_plots import plot_history, plot_results

@@ -1,4 +1,4 @@
-"""What the book's first page shows: a separated song, and a card for every trained net."""
+"""Content of the book's first page: a separated song, and a card for every trained net."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHAPTERS = {
     "open-unmix": ("Open-Unmix", "16_open_unmix"),
     "d3net": ("D3Net", "17_d3net"),
 }
-"""Every trained net: what it is called, and the chapter that builds it."""
+"""Every trained net: its title, and the chapter that builds it."""
 
 
 def best_net_player(model: str = DEFAULT_MODEL) -> Player:
@@ -79,6 +79,6 @@ def core_hours(about: dict) -> float:
 
 
 def hours_heard(about: dict) -> float:
-    """How many hours of music a net was given in training, repetitions included."""
+    """How many hours of music a net was trained on, repetitions included."""
     config = about["recipe"]["config"]
     return config["steps"] * config["batch_size"] * about["seconds_per_excerpt"] / 3600

@@ -1,4 +1,4 @@
-"""Plots of numbers: how training went, and how well models separate."""
+"""Plots of the losses of a training run and of the metrics of models."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ METRICS = {
     "tail_error": "error in the tails",
     "high_frequency_error": "error above 8 kHz",
 }
-"""How a figure writes the metrics of `evaluate`."""
+"""Labels of the metrics of `evaluate` in figures."""
 
 
 def plot_history(
     history: History, ax: Axes | None = None, label: str = "training", colour: str | None = None
 ) -> Axes:
-    """Draw the training loss per step, its running median, and validation where there is some."""
+    """Draw the training loss per step, its running median, and the validation loss if any."""
     ax = figure(2.8) if ax is None else ax
     colour = colour or MODEL_COLOURS[0]
     losses = np.asarray(history.losses, dtype=float)

@@ -1,7 +1,7 @@
-"""The player as HTML that is complete in itself: style, script and sound.
+"""The player as self-contained HTML: style, script and sound.
 
-It works in the built book, in Jupyter and in Colab, where every output lives in a frame of its own
-and reaches nothing outside; so each player carries `player.css` and `player.js`, 14 kB together.
+It works in the built book, in Jupyter and in Colab, where every output is in its own frame and
+cannot load other files; so each player contains `player.css` and `player.js`, together 14 kB.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Clip:
-    """One stretch of sound: which row (part) and which version it belongs to, and its samples."""
+    """One sound: the row (part) and the version that it belongs to, and its samples."""
 
     part: int
     version: int
@@ -76,7 +76,7 @@ def encode(audio: np.ndarray, sample_rate: int) -> bytes:
     """Audio `(c, t)` in [-1, 1] → MP3 at a constant 64 kbit/s: 81 kB per 10 s, 108 kB as base64.
 
     MP3 because every browser decodes it, Safari included. Below 8 kHz Opus is no better at this
-    size, and above 12 kHz 64 kbit/s do not reach in MP3, so higher rates are brought to 24 kHz.
+    size; 64 kbit/s are too few for MP3 above 12 kHz, so higher rates are resampled to 24 kHz.
     """
     rate = encoded_rate(sample_rate)
     samples = resample(torch.from_numpy(np.ascontiguousarray(audio)), sample_rate, rate)
@@ -104,7 +104,7 @@ def page(player: Player) -> str:
     name = f"player-{digest[:8]}-{next(_numbers)}"
     rows = "".join(_row(player, part) for part in range(len(player.parts)))
     note = f" <small>{escape(player.note)}</small>" if player.note else ""
-    # JupyterLab would take digits and letters typed here as notebook commands, were it not told.
+    # Without its attribute, JupyterLab takes digits and letters typed here as notebook commands.
     return f"""<div class="book-player" id="{name}" role="group" tabindex="-1"
  aria-label="Player: {escape(player.title)}" data-lm-suppress-shortcuts="true"
  data-seconds="{player.seconds:.4f}" data-rate="{encoded_rate(player.sample_rate)}"
@@ -120,12 +120,12 @@ def page(player: Player) -> str:
 
 @cache
 def _asset(name: str) -> str:
-    """The text of a file that lies beside this one."""
+    """The text of a file in this folder."""
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _transport(seconds: float) -> str:
-    """Play, the position as a slider, and loop."""
+    """The play button, the position slider and the loop button."""
     icons = "".join(
         f'<svg viewBox="0 0 16 16" aria-hidden="true"><path d="{path}"/></svg>'
         for path in ("M3 1l12 7-12 7z", "M2 1h4v14H2zM10 1h4v14h-4z")
@@ -139,7 +139,7 @@ def _transport(seconds: float) -> str:
 
 
 def _version_bar(versions: tuple[str, ...]) -> str:
-    """Buttons that choose among mixture, true stems and models; nothing without a choice."""
+    """Buttons that choose among mixture, true stems and models; empty without a choice."""
     if len(versions) < 2:
         return ""
     buttons = "".join(
@@ -193,7 +193,7 @@ def _which(clip: Clip, clips: list[Clip]) -> str:
 
 
 def _link(clip: Clip, clips: list[Clip], player: Player, name: str) -> str:
-    """The link that saves a clip; the script plays the sound from here, so it is there once."""
+    """The link that saves a clip; the script plays the same data, so the page holds it once."""
     sound = base64.b64encode(encode(clip.audio, player.sample_rate)).decode("ascii")
     return (
         f'<a class="bp-save" {_which(clip, clips)} data-part="{clip.part}" title="Save as MP3"'
@@ -213,15 +213,15 @@ def _bars(audio: np.ndarray) -> str:
 
 
 def _hint(player: Player) -> str:
-    """The keys, in one line that everybody sees."""
+    """The keyboard shortcuts, in one line."""
     rows = len(player.parts) - bool(player.versions)
     solo = f"{_keys('1', str(rows))} solo, with <kbd>Shift</kbd> mute; " if rows else ""
     last = VERSION_KEYS[len(player.versions) - 1].upper()
     listen = f"{_keys('A', last)} listen to; " if len(player.versions) > 1 else ""
     return (
         "Keys, once you have clicked in the player: <kbd>Space</kbd> play or pause; <kbd>←</kbd> "
-        f"<kbd>→</kbd> one second back or on; {solo}{listen}<kbd>L</kbd> loop. "
-        "Shift-click on Solo adds a row to those that sound."
+        f"<kbd>→</kbd> one second back or forward; {solo}{listen}<kbd>L</kbd> loop. "
+        "Shift-click on Solo plays a row together with the others on solo."
     )
 
 

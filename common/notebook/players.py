@@ -1,4 +1,4 @@
-"""The stem player: mixture, targets and estimates on one clock, inside one notebook output."""
+"""The stem player: synchronised mixture, targets and estimates in one notebook output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_ROWS = 9
 """Longest clip, and most rows of one player: each row has a digit key."""
 
 PEAK = 0.9
-"""Where the loudest thing in a player peaks; MP3 overshoots a little, so not 1."""
+"""Peak of the loudest sound in a player; below 1, since MP3 overshoots a little."""
 
 
 def player(
@@ -23,7 +23,7 @@ def player(
     title: str | None = None,
     start: float = 0.0,
 ) -> Player:
-    """Play rows of sound on one clock; the first row is soloed at the start.
+    """Play synchronised rows of sound; the first row is soloed at the start.
 
     rows: label → audio `(c, t)` or `(t,)`, mono or stereo, tensor or array; shorter rows are
     followed by silence. At most 10 s from `start` (seconds) are kept, and the player says so.
@@ -45,9 +45,9 @@ def stem_player(
 ) -> Player:
     """Compare a mixture, its true stems and the estimates of several models.
 
-    mixture: `(c, t)`; targets: `(s, c, t)`, or None where nobody knows them; estimates: model →
-    `(s, c, t)`; the s axis follows `sources`. Mixture, true stems and models are versions that
-    take each other's place without a gap, and solo and mute stay with the source.
+    mixture: `(c, t)`; targets: `(s, c, t)`, or None if unknown; estimates: model → `(s, c, t)`; the
+    s axis follows `sources`. Mixture, true stems and models are versions that one can switch
+    between without a gap; solo and mute stay with the source.
     Raises ValueError as `player` does, for an s axis that does not match `sources`, and for more
     than six versions.
     """
@@ -89,7 +89,7 @@ def _assemble(
     total = max(samples.shape[-1] for samples in audio.values())
     first = round(start * sample_rate)
     if not 0 <= first < total:
-        raise ValueError(f"start={start} s lies outside the {total / sample_rate:.1f} s of sound")
+        raise ValueError(f"start={start} s is outside the {total / sample_rate:.1f} s of sound")
     length = min(total - first, round(MAX_SECONDS * sample_rate))
     cut = {key: _slice(samples, first, length) for key, samples in audio.items()}
     gain = PEAK / _loudest(cut, sample_rate)
@@ -108,7 +108,7 @@ def _slice(samples: np.ndarray, first: int, length: int) -> np.ndarray:
 
 
 def _loudest(clips: Mapping[tuple[int, int], np.ndarray], sample_rate: int) -> float:
-    """Level of the loudest thing the player can be asked for: each clip, each version's sum."""
+    """Level of the loudest sound that the player can play: each clip, each version's sum."""
     sounds = list(clips.values())
     for version in {version for _, version in clips}:
         together = [samples for key, samples in clips.items() if key[1] == version]
@@ -118,10 +118,10 @@ def _loudest(clips: Mapping[tuple[int, int], np.ndarray], sample_rate: int) -> f
 
 
 def _level(samples: np.ndarray, sample_rate: int) -> float:
-    """Peak of `(c, t)`, save for clicks of at most three times 10 ms.
+    """Peak of `(c, t)` without clicks of at most three times 10 ms.
 
     A cut in a compressed recording leaves a click at its ends (12 dB above the music in the
-    book's real excerpt), which would make everything else too quiet to judge.
+    book's real excerpt), which would make everything else too quiet.
     """
     envelope = np.abs(samples).max(axis=0)
     blocks = np.array_split(envelope, max(1, round(len(envelope) / sample_rate * 100)))

@@ -1,4 +1,4 @@
-"""The look that all figures and players share: colours, width, quiet axes."""
+"""The style of all figures and players: colours, width and axes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def figure(height: float = 2.4, rows: int = 1, columns: int = 1, **settings) -> 
 
 
 def finish(ax: Axes, title: str | None, x_label: str, y_label: str, grid: str = "") -> Axes:
-    """Quiet axes, legible labels, the title at the left; `grid` names the axis with grid lines."""
+    """Set labels, a title at the left, and few lines; `grid` names the axis with grid lines."""
     ax.set_xlabel(x_label, fontsize=10, color=INK)
     ax.set_ylabel(y_label, fontsize=10, color=INK)
     ax.tick_params(labelsize=9, colors=INK, length=3)

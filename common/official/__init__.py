@@ -1,7 +1,7 @@
-"""Published weights: `load_official` turns somebody else's files into a separator of this book.
+"""Published weights: `load_official` makes a separator of this book from the authors' files.
 
-A file of this package for each model maps the published parameter names and shapes to ours;
-`weights.py` reads files safely.
+One module per model maps the published parameter names and shapes to ours; `weights.py` reads files
+safely.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ LOADERS = {"open-unmix": "open_unmix", "spleeter": "spleeter"}
 
 
 def load_official(model: str, path: Path) -> Separator:
-    """A separator with published weights, which somebody has downloaded to `path`.
+    """A separator with published weights that have been downloaded to `path`.
 
     Raises UsageError for a model whose published files the book cannot read, and for files that
-    are not what they should be.
+    do not fit the model.
     """
     if model not in LOADERS:
         known = " and ".join(LOADERS)

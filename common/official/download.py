@@ -1,4 +1,4 @@
-"""Published weights, fetched from where their authors put them, and only when somebody asks."""
+"""Download published weights from their authors' pages, only on request."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from common.support.files import data_home, write_whole
 
 @dataclass(frozen=True)
 class Published:
-    """Weights that somebody has published.
+    """Published weights of a model.
 
-    model: a name that `load_official` knows; address: the folder on the network that has the files;
-    files: name of each → how its SHA-256 begins; convert: writes a file that `load_official` reads
-    (second argument) from the only one that was fetched, where it reads no fetched file itself;
-    needs: the package that converting takes.
+    model: a name that `load_official` knows; address: the URL of the folder with the files; files:
+    name of each → first digits of its SHA-256; convert: writes a file that `load_official` reads
+    (second argument) from the only downloaded file, None if no conversion is needed; needs: the
+    package that the conversion requires.
     """
 
     model: str
@@ -60,18 +60,18 @@ PUBLISHED = {
         needs="tensorflow",
     ),
 }
-"""What `load_published` can fetch, under the name that its authors gave it."""
+"""The weights that `load_published` can download, by their authors' names."""
 
 
 def load_published(name: str) -> Separator:
-    """A separator with weights from the network, which are kept in the book's data folder.
+    """A separator with downloaded weights, which are kept in the book's data folder.
 
-    The licence is printed before anything is asked for. A file is kept only when it is whole and
-    has the published hash. Raises UsageError for an unknown name, where the network, the file or a
-    package that reads it is missing, and for a file with another hash.
+    Prints the licence before the download. A file is kept only if it is complete and has the
+    published hash. Raises UsageError for an unknown name, for a failed download, for a missing
+    package that the conversion requires, and for a file with another hash.
     """
     if name not in PUBLISHED:
-        raise UsageError(f"no weights called {name!r} are known: there are {', '.join(PUBLISHED)}")
+        raise UsageError(f"no weights {name!r} are known; choose from {', '.join(PUBLISHED)}")
     about = PUBLISHED[name]
     print(f"{name}: trained on {about.trained_on}; licence of the weights: {about.licence}")
     folder = data_home() / "published" / name
@@ -88,7 +88,7 @@ def load_published(name: str) -> Separator:
 
 
 def _fetch_all(about: Published, folder: Path) -> None:
-    """Download what is not there yet; what is there has to have the published hash as well."""
+    """Download missing files, and check that all files have the published hash."""
     for file, digits in about.files.items():
         if not (folder / file).exists():
             address = f"{about.address}/{file}"
@@ -101,6 +101,6 @@ def _fetch(address: str, digits: str, path: Path) -> None:
     try:
         download_url_to_file(address, str(path), digits)
     except URLError as error:
-        raise UsageError(f"{address} cannot be fetched: {error.reason}") from error
+        raise UsageError(f"{address} cannot be downloaded: {error.reason}") from error
     except RuntimeError as error:  # what PyTorch raises for another hash
         raise UsageError(f"{address} is not the published file: {error}") from error

@@ -1,8 +1,8 @@
 """The published weights of Open-Unmix: one file per target, named like `vocals-b62c91ce.pth`.
 
-They lie on Zenodo: umxhq (record 3370489) and umx (3370486) were trained on MUSDB18-HQ and
-MUSDB18; umxl (5069601) on more music than that, and its licence, CC BY-NC-SA 4.0, allows no
-commercial use. Put the files of one model into a folder of their own.
+They are on Zenodo: umxhq (record 3370489) and umx (3370486) were trained on MUSDB18-HQ and
+MUSDB18; umxl (5069601) was trained on more music, and its licence, CC BY-NC-SA 4.0, allows no
+commercial use. Put the files of each model into a separate folder.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from common.signal.stft import STFT
 from common.support.errors import UsageError
 
 SAMPLE_RATE = 44100
-"""What the published nets were trained at, where a file does not say."""
+"""Sample rate in Hz of published nets whose files do not state it."""
 
 LEFT_OVER = ("sample_rate", "stft.window", "transform.0.window")
-"""What files of before 2021 carry besides the net."""
+"""Entries in files from before 2021 that are no weights of the net."""
 
 
 def load(path: Path) -> WienerSeparator:
     """A separator from a folder with one file per target, or from a single such file.
 
     Any of the targets drums, bass, other and vocals may be missing; then the Wiener filter is
-    given what is left of the mixture as one more source. Raises UsageError for files that do not
-    fit. Of umxl, mind the licence: CC BY-NC-SA.
+    receives the rest of the mixture as one more source. Raises UsageError for files that do not
+    fit. The licence of umxl is CC BY-NC-SA.
     """
     files = target_files(path)
     weights = {target: read_weights(file) for target, file in files.items()}
@@ -71,8 +71,8 @@ def target_files(path: Path) -> dict[str, Path]:
         found[target] = file
     if not found:
         raise UsageError(
-            f"{path} is for no target: a file is called {one_of(SOURCES)}, then perhaps a dash "
-            f"and a hash, then {one_of(SUFFIXES)}"
+            f"{path} is for no target: a file's name is {one_of(SOURCES)}, an optional dash and "
+            f"hash, and {one_of(SUFFIXES)}"
         )
     return {source: found[source] for source in SOURCES if source in found}
 
@@ -95,13 +95,13 @@ def sizes(weights: dict[str, Tensor]) -> dict[str, int]:
 
 
 def _widths(weights: dict[str, Tensor]) -> tuple[int, int]:
-    """Channels and bins: what the files of one model have in common."""
+    """Channels and bins, which the files of one model have in common."""
     found = sizes(weights)
     return found["n_channels"], found["n_bins"]
 
 
 def _net(weights: dict[str, Tensor], file: Path) -> OpenUnmix:
-    """The net that one file holds, every weight of it."""
+    """The net in one file, with all its weights."""
     try:
         net = OpenUnmix(**sizes(weights))
         net.load_state_dict({name: x for name, x in weights.items() if name not in LEFT_OVER})

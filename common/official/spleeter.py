@@ -1,13 +1,13 @@
-"""The published weights of Spleeter: `2stems` and `4stems`, once they are no TensorFlow files.
+"""The published weights of Spleeter: `2stems` and `4stems`, converted from TensorFlow's format.
 
-They lie at github.com/deezer/spleeter in the release v1.4.0, as `2stems.tar.gz` (79 MB) and
-`4stems.tar.gz` (157 MB), under the MIT licence. Only TensorFlow reads a checkpoint of TensorFlow,
-so where that is installed (`pip install tensorflow`), unpack one and write the same numbers under
-the same names into a file that needs no TensorFlow:
+They are at github.com/deezer/spleeter in the release v1.4.0, as `2stems.tar.gz` (79 MB) and
+`4stems.tar.gz` (157 MB), under the MIT licence. Only TensorFlow reads its checkpoints: where it is
+installed (`pip install tensorflow`), unpack an archive and convert it to a file that can be read
+without TensorFlow:
 
     python -m common.official.spleeter 2stems 2stems.safetensors
 
-The five stems are not taken: their masks compete through a softmax, which no net here has.
+`5stems` is not supported: its masks are normalised by a softmax, which no net here has.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ NORM = {
 def load(path: Path) -> MaskSeparator:
     """A separator from a file that `python -m common.official.spleeter` has written.
 
-    Of two or four stems, as the file has them; above 11 kHz they are silent, as published.
+    It has the two or four stems of the file, which are silent above 11 kHz, as published.
     Raises UsageError for a file that does not fit.
     """
     masks = RatioMasks(nets(read_weights(path), path))
@@ -59,7 +59,7 @@ def load(path: Path) -> MaskSeparator:
 
 
 def nets(weights: dict[str, Tensor], path: Path | str = "these weights") -> PerSource:
-    """One net per stem from published names and layouts, every weight of them.
+    """One net per stem from weights with published names and layouts.
 
     Raises UsageError, naming `path`, where names or shapes do not fit.
     """
@@ -108,7 +108,7 @@ def arranged(x: Tensor) -> Tensor:
     """A kernel from TensorFlow's order (height, width, in, out) to PyTorch's (out, in, …).
 
     A transposed convolution's is (height, width, out, in) there and (in, out, …) here, which is
-    the same turn. Anything but a kernel stays as it is.
+    the same permutation. Other tensors stay as they are.
     """
     return x.permute(3, 2, 0, 1).contiguous() if x.ndim == 4 else x
 
@@ -122,7 +122,7 @@ def read_checkpoint(folder: Path) -> dict[str, Tensor]:
         import tensorflow
     except ImportError as error:
         raise UsageError(
-            "reading a TensorFlow checkpoint takes TensorFlow: pip install tensorflow"
+            "reading a TensorFlow checkpoint requires TensorFlow: pip install tensorflow"
         ) from error
     try:
         reader = tensorflow.train.load_checkpoint(str(folder))

@@ -1,4 +1,4 @@
-"""Reading weights that others have made: nothing is run that a file brings along."""
+"""Read weights files from other authors without executing anything in them."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ DAMAGE = (
     TypeError,
     struct.error,
 )
-"""What `torch.load` raises for files that are cut short or something else altogether."""
+"""What `torch.load` raises for truncated files and files of other kinds."""
 
 
 def check_hash(path: Path, digits: str = "") -> None:
     """Compare a file with the beginning of its SHA-256: `digits`, or those in its own name.
 
-    A name like `vocals-b62c91ce.pth` ends in eight or more hex digits, as PyTorch Hub names files.
-    Without `digits`, a name that has none passes. Raises UsageError.
+    A name like `vocals-b62c91ce.pth` ends in eight or more hex digits, as in PyTorch Hub. Without
+    `digits`, a name that has none is accepted. Raises UsageError for another hash.
     """
     if not digits and (named := re.search(r"-([0-9a-f]{8,64})$", path.stem)):
         digits = named[1]
@@ -60,9 +60,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     damaged, or holds anything but tensors.
     """
     if not path.is_file():
-        raise UsageError(f"{path} is no file" if path.exists() else f"{path} does not exist")
+        raise UsageError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path} is no weights file: its name should end in {one_of(SUFFIXES)}")
+        raise UsageError(f"{path} is no weights file: its name must end in {one_of(SUFFIXES)}")
     check_hash(path)
     if path.suffix == ".safetensors":
         try:
@@ -73,7 +73,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, dict) or not all(
         isinstance(x, Tensor) and isinstance(name, str) for name, x in weights.items()
     ):
-        raise UsageError(f"{path} holds something else than names and tensors")
+        raise UsageError(f"{path} holds something other than names and tensors")
     return weights
 
 
@@ -83,10 +83,10 @@ def _read_pickle(path: Path) -> object:
     try:
         return torch.load(content, map_location="cpu", weights_only=True)
     except DAMAGE as error:
-        # PyTorch tells the two apart in words alone.
+        # Only PyTorch's message distinguishes the two cases.
         if re.search("unsupported (global|class)|unrecognized function", str(error), re.I):
             raise UsageError(
-                f"{path} holds more than tensors, and unpickling it could run anything: "
+                f"{path} holds more than tensors, and unpickling it could run any code: "
                 "it is not opened"
             ) from error
         raise UsageError(f"{path} is truncated, damaged or no file of torch.save") from error

@@ -1,4 +1,4 @@
-"""Recipes: what makes each model at every scale; `train` follows one, `load` gives the result."""
+"""The recipes of all models at every scale; `train` runs one, `load` returns the result."""
 
 from common.recipes.checkpoints import (
     BLENDS,

@@ -1,6 +1,7 @@
 """Weights on disk: saved with the recipe that made them, and loaded as separators or as a blend.
 
-What training does not need is imported where it is used: it trains on machines with PyTorch only.
+Modules that training does not need are imported where they are used, so that training runs on
+machines with PyTorch only.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 """Where `NAME.safetensors` and its model card `NAME.json` are committed."""
 
 BLENDS = CHECKPOINTS / "blend.json"
-"""Weights of blends and how well they did: `python -m common.experiments.blend` writes it."""
+"""Weights and SDR of blends, written by `python -m common.experiments.blend`."""
 
 NOT_OURS = (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError)
-"""What goes wrong with a file that `save_checkpoint` has not written."""
+"""What loading raises for a file that `save_checkpoint` has not written."""
 
 _HALVED = (
     nn.Linear,
@@ -46,7 +47,7 @@ _HALVED = (
     nn.RNNBase,
     nn.MultiheadAttention,
 )
-"""Layers whose weights half precision serves: they are many, and none of them is a statistic."""
+"""Layers whose weights are stored in half precision: most of the weights, and no statistics."""
 
 
 def save_checkpoint(path: Path, net: nn.Module, name: str, scale: str) -> None:
@@ -116,7 +117,7 @@ def is_blend(name: str | Path) -> bool:
 
 
 def load_blend(name: str) -> Blend:
-    """The blend `a+b+c`, by the weights that were fitted to it, or of equal parts without any.
+    """The blend `a+b+c`, with its fitted weights, or with equal weights if it has none.
 
     Raises UsageError for unknown names, a name that comes twice, and sources that differ.
     """
@@ -134,7 +135,7 @@ def load_blend(name: str) -> Blend:
 
 
 def measured_blends() -> dict[str, dict]:
-    """What `BLENDS` says of each blend, by its name, if its parts still have the same weights."""
+    """The entries of `BLENDS` by name, of blends whose parts still have the same weights."""
     if not BLENDS.exists():
         return {}
     found = json.loads(BLENDS.read_text(encoding="utf-8"))
@@ -151,7 +152,7 @@ def weights_hash(name: str) -> str:
 
 
 def best_model(measured: dict[str, dict], speed: float = 4.0) -> str:
-    """Which model `separate` should take: the best of those that are fast enough.
+    """Which model `separate` should use: the best of those that are fast enough.
 
     measured: name → "sdr" of each source in dB, and "real_time_factor" on one core, of nets and
     blends alike. The best has the highest mean over its sources.

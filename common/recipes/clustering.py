@@ -1,4 +1,4 @@
-"""The recipes of the nets that cluster: deep clustering and Chimera, chapters 12 and 13."""
+"""The recipes of deep clustering and Chimera, chapters 12 and 13."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from common.training.objectives import (
 
 
 def mask_branch(net: Chimera, **settings: object) -> MaskSeparator:
-    """Separate with the masks of a Chimera; its embeddings serve training only."""
+    """Separate with the masks of a Chimera; its embeddings are used in training only."""
     return MaskSeparator(MaskBranch(net), **settings)
 
 

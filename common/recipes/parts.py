@@ -1,7 +1,7 @@
-"""Nets and separators as JSON, so that a weights file alone says how to build them again.
+"""Nets and separators as JSON, so that a weights file alone describes how to build them.
 
-A part is written as `{"make": name, argument: value, ...}`, with every default spelled out: what a
-constructor or a recipe says later does not change what an older file builds.
+A part is written as `{"make": name, argument: value, ...}`, with every default stated, so that
+later changes of a constructor or a recipe do not change what an older file builds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PARTS: dict[Callable, tuple[Callable, ...]] = {
     mask_branch: (MaskSeparator,),
     ratio_masks: (MaskSeparator,),
 }
-"""What a file may name → where the rest of its keyword arguments go."""
+"""What a file may name → the callables that receive its other keyword arguments."""
 
 NAMES = {make.__name__: make for make in PARTS}
 
@@ -74,7 +74,7 @@ def describe(value: object) -> object:
 
 
 def build(described: object, *first: object) -> object:
-    """What `describe` has written down; `first` are positional arguments of the outermost part.
+    """Build what `describe` has described; `first` are positional arguments of the outermost part.
 
     Raises KeyError for a part that is not in `PARTS`: nothing else is ever called.
     """
@@ -93,7 +93,7 @@ def _part(make: Callable, arguments: dict[str, object]) -> dict[str, object]:
 
 
 def _defaults(make: Callable) -> dict[str, object]:
-    """Every argument that is not required, of `make` and of what it hands arguments on to."""
+    """Every argument with a default, of `make` and of the callables that it passes arguments to."""
     found: dict[str, object] = {}
     for callee in (*reversed(PARTS.get(make, ())), make):
         for parameter in inspect.signature(callee).parameters.values():

@@ -1,4 +1,4 @@
-"""What a recipe is, and the makers of recipes for each kind of net."""
+"""The class of recipes, and the functions that make them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BENCH_STFT = STFT(n_fft=2048, hop_length=512)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that makes a model: run twice, it gives the same weights on the same machine.
+    """All settings of a model: run twice, they give the same weights on the same machine.
 
     net: makes an untrained net; objective: what it minimises; separator: wraps it for use;
-    seconds, n_channels: length and width of a training excerpt; songs: what it learns from;
+    seconds, n_channels: length and channels of a training excerpt; songs: the training set;
     prepare, finish: what is measured on the excerpts and stored in the net before and after
-    training, if anything; precision: "auto" is bfloat16 on a GPU that computes in it, "bf16"
-    on such a CPU as well, "no" float32 everywhere.
+    training, if anything; precision: "auto" is bfloat16 on a GPU that supports it, "bf16" also on
+    such a CPU, "no" float32 everywhere.
     """
 
     net: Callable[[], nn.Module]
@@ -112,8 +112,8 @@ _AT_SCALE: dict[str, dict[str, object]] = {
 def family(base: dict[str, object], own: dict[str, dict[str, object]]) -> dict[str, Recipe]:
     """Scale → recipe of one kind of net, each from the arguments of `mask_net`.
 
-    base: what all its scales share; own: what differs at each scale, `config` as a dictionary of
-    what differs in `TrainConfig`. A scale's own settings count most, those of `_AT_SCALE` least.
+    base: settings that all its scales share; own: the settings of each scale, `config` as a
+    dictionary of fields of `TrainConfig`. `own` overrides `base`, which overrides `_AT_SCALE`.
     """
     table = {}
     for key, usual in _AT_SCALE.items():

@@ -18,12 +18,12 @@ def spleeter_nets(elu: bool = True, **size: object) -> PerSource:
 
 
 def sharing_nets(elu: bool = True, **size: object) -> RatioMasks:
-    """The same nets, answering for masks that share the energy of every bin."""
+    """The same nets, with masks that are shares of the energy of every bin."""
     return RatioMasks(spleeter_nets(elu, **size))
 
 
 def ratio_masks(net: nn.Module, **settings: object) -> MaskSeparator:
-    """Separate with masks that share out the energy, although they were trained apart."""
+    """Separate with masks normalised to shares of the energy, although trained independently."""
     return MaskSeparator(RatioMasks(net), **settings)
 
 

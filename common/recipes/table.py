@@ -1,4 +1,4 @@
-"""One table: which net, objective, data and training make a model, at every scale."""
+"""The table of recipes: net, objective, data and training of every model at every scale."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "open-unmix": OPEN_UNMIX,
     "d3net": D3NET,
 }
-"""Model name → scale → recipe; "live-gpu" is what the live scale becomes on a GPU."""
+"""Model name → scale → recipe; "live-gpu" replaces "live" on a machine with a GPU."""
 
 
 def recipe(name: str, scale: str) -> Recipe:

@@ -34,8 +34,8 @@ def train(
     """Train a model by its recipe, on the embedded songs or on a MUSDB18 folder.
 
     Training state and the finished weights are in `folder` (default `runs/NAME-SCALE`); returns
-    the path of the weights, which `load` takes. `resume` goes on from an interrupted run. Where
-    several processes train together, the main one renders songs, finishes and writes.
+    the path of the weights, which `load` takes. `resume` continues an interrupted run. If several
+    processes train together, the main one renders songs, finishes and writes.
     """
     processes = start_processes()
     made = recipe(name, scale)
@@ -72,7 +72,7 @@ def train(
 
 
 def run_facts(name: str, scale: str, data: Path | None) -> dict[str, object]:
-    """All that makes a training run what it is, as JSON; data: a folder, None for the songs."""
+    """All settings of a training run, as JSON; data: a folder, or None for the embedded songs."""
     made = recipe(name, scale)
     facts = description(name, scale) | {
         "objective": made.objective,
@@ -95,7 +95,7 @@ def by_name(part: object) -> object:
 
 
 def check_claim(folder: Path, run: dict[str, object], resume: bool) -> None:
-    """Raise UsageError where a folder cannot be written to, or holds another run than this one.
+    """Raise UsageError where a folder cannot be written to, or holds a different run.
 
     run: as `run_facts` gives it; `recipe.json` in the folder says which run it holds.
     """
@@ -104,7 +104,7 @@ def check_claim(folder: Path, run: dict[str, object], resume: bool) -> None:
     if (folder / STATE).exists():
         if not resume:
             raise UsageError(
-                f"{folder} holds a training run; go on with --resume, or name another --out"
+                f"{folder} holds a training run; continue it with --resume, or name another --out"
             )
         found = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
         if found != run:
@@ -112,7 +112,7 @@ def check_claim(folder: Path, run: dict[str, object], resume: bool) -> None:
 
 
 def other_run(found: dict[str, object], wanted: dict[str, object]) -> str:
-    """What a folder holds instead of the run that is wanted, in words."""
+    """A description of the run that a folder holds instead of the requested one."""
     held, asked = (f"{x.get('recipe')} at scale {x.get('scale')}" for x in (found, wanted))
     if not found:
         return "holds a training run that does not say of which model"

@@ -20,8 +20,8 @@ def separate(
     """Separate a recording of any length, rate and channel count.
 
     mixture: (c, t) → stems: (s, c, t), with exactly the input's channels and length.
-    `say` is told when memory runs short. Raises UsageError for no samples and for NaN or infinite
-    ones.
+    `say` receives a message if memory runs out. Raises UsageError for no samples and for NaN or
+    infinite ones.
     """
     if mixture.shape[-1] == 0:
         raise UsageError("the recording holds no samples")
@@ -42,10 +42,10 @@ def separate_file(
 
     Rate, channels and length are the input's; samples are 32-bit floats, so that loud stems do
     not clip. Works in blocks: memory does not grow with length. The stems appear when all are
-    whole. `say` is told of a file that breaks off or is damaged: it is separated as far as it can
-    be read. Raises UsageError for a file that cannot be read or holds NaN or infinite samples.
+    complete. A truncated or damaged file is separated as far as it can be read, with a message to
+    `say`. Raises UsageError for a file that cannot be read or holds NaN or infinite samples.
     """
-    # Here, so that nets can be trained on machines that cannot read audio files.
+    # Imported here, so that nets can be trained on machines that cannot read audio files.
     from common.signal.audio_files import StemWriter, check_stems, open_recording, stem_paths
 
     path, out = Path(path), Path(out)
@@ -89,8 +89,8 @@ def with_enough_memory(
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-        # Out here the error is gone, and with it the tensors that its traceback kept alive.
-        say(f"segments of {segment:g} s do not fit into the memory of {device}: trying less")
+        # Outside `except`, the error and the tensors that its traceback kept alive are released.
+        say(f"segments of {segment:g} s do not fit into the memory of {device}: using shorter ones")
         torch.mps.empty_cache() if device.type == "mps" else torch.cuda.empty_cache()
     say("separating on the CPU instead")
     if isinstance(separator, nn.Module):
@@ -105,6 +105,6 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def device_of(separator: Separator) -> torch.device:
-    """Where the separator's weights lie; the CPU for one without weights."""
+    """The device of the separator's weights; the CPU for one without weights."""
     weights = separator.parameters() if isinstance(separator, nn.Module) else ()
     return next((weight.device for weight in weights), torch.device("cpu"))

@@ -41,9 +41,9 @@ class Blend(nn.Module):
         self.segment = min(part.segment for part in separators)
 
     def listen(self, segments: Iterable[Tensor]) -> Blend:
-        """The same with parts that have heard the recording, if they have a method `listen`.
+        """A blend whose parts have processed the recording, if they have a method `listen`.
 
-        segments: (b, c, t), gone through once for each such part.
+        segments: (b, c, t), iterated once for each such part.
         """
         heard = {}
         for name, part in self.parts.items():

@@ -18,7 +18,7 @@ from common.signal.stft import STFT
 N_POINTS = 5000
 """How many bins of each segment k-means uses; fewer in a long recording."""
 MOST_POINTS = 100_000
-"""How many bins of a whole recording it uses, about: all points of 20 segments."""
+"""About how many bins of a whole recording it uses: all points of 20 segments."""
 
 
 def cluster_masks(

@@ -12,18 +12,18 @@ from common.support.errors import UsageError
 
 
 def share_equally(stems: Tensor, mixture: Tensor) -> Tensor:
-    """Add to every stem the same part of what all stems together lack of the mixture.
+    """Add to every stem an equal share of the residual, the mixture minus all stems.
 
-    stems: (b, s, c, t), mixture: (b, c, t) → (b, s, c, t), which add up to the mixture. Of all
-    stems that do, these are the nearest to the given ones, so the energy of all errors together
-    cannot grow. Wisdom et al. 2019.
+    stems: (b, s, c, t), mixture: (b, c, t) → (b, s, c, t), which add up to the mixture. Of all such
+    stems, these are the nearest to the given ones, so the total energy of the errors cannot grow.
+    Wisdom et al. 2019.
     """
     lacking = mixture - stems.sum(dim=1)
     return stems + lacking[:, None] / stems.shape[1]
 
 
 class Consistent(nn.Module):
-    """A separator's stems, with what they lack of the mixture shared equally among them.
+    """A separator's stems, with the residual of the mixture shared equally among them.
 
     mixture: (b, c, t) → stems: (b, s, c, t). Raises UsageError for a separator that gives only some
     of the mixture's sources.
@@ -39,7 +39,7 @@ class Consistent(nn.Module):
         self.segment = separator.segment
 
     def listen(self, segments: Iterable[Tensor]) -> Consistent:
-        """The same with a separator that has heard the recording, if it has a method `listen`."""
+        """A copy whose separator has processed the recording, if it has a method `listen`."""
         listen = getattr(self.separator, "listen", None)
         return Consistent(listen(segments)) if listen else self
 

@@ -14,15 +14,15 @@ from common.signal.resampling import match_channels, resample
 from common.signal.stft import STFT
 
 OVERLAP = 0.25
-"""How much of a segment is shared with the next one, and cross-faded."""
+"""The share of a segment that overlaps with the next one and is cross-faded."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """How a recording is cut: segment and hop in samples of the recording's own rate.
 
-    Both are multiples of `unit`, the shortest stretch that is a whole number of samples at the
-    recording's rate and at the separator's, so that resampled segments stay in step.
+    Both are multiples of `unit`, the shortest duration that is a whole number of samples at the
+    recording's rate and at the separator's, so that resampled segments stay aligned.
     """
 
     sample_rate: int
@@ -47,8 +47,8 @@ def stream(
 ) -> Iterator[Tensor]:
     """Separate a recording that arrives in blocks `(c, t)` of any length; yields `(s, c, t)`.
 
-    Neighbouring segments overlap and are cross-faded along a line, so their weights add up to
-    one everywhere. Only one segment is held at a time: memory does not grow with length.
+    Neighbouring segments overlap and are cross-faded linearly, so their weights add up to one
+    everywhere. Only one segment is in memory at a time: memory does not grow with length.
     """
     fade = (torch.arange(plan.overlap) + 0.5) / plan.overlap
     tail = None
@@ -64,7 +64,7 @@ def stream(
 
 
 class Again:
-    """What `make` yields, from the beginning each time that it is gone through."""
+    """An iterable that calls `make` again for each iteration."""
 
     def __init__(self, make: Callable[[], Iterator[Tensor]]):
         self.make = make
@@ -79,9 +79,9 @@ def after_listening(
     plan: Plan,
     device: torch.device,
 ) -> Separator:
-    """The separator, after it has heard the whole recording if it has a method `listen`.
+    """The separator, or what its method `listen`, if it has one, returns for the whole recording.
 
-    blocks: gives the recording from its beginning, each time it is called.
+    blocks: returns the recording from its beginning, each time it is called.
     """
     if not hasattr(separator, "listen"):
         return separator
@@ -139,11 +139,11 @@ def join_channels(stems: Tensor, n_channels: int, width: int) -> Tensor:
 
 
 def share_top(stems: Tensor, audio: Tensor, top: Tensor, rest: bool) -> Tensor:
-    """Give each stem its part of what lies above the net's band.
+    """Give each stem its share of the band above the net's band.
 
     stems: (b, s, c, t), audio: (b, c, t) at the net's rate; top: (b, c, t) at the recording's.
-    A stem's part is its share of the energy in the octave below, frame by frame. The parts add up
-    to the whole top; with `rest`, the mixture less the stems takes a part as well.
+    The share is that of the energy in the octave below, frame by frame. The shares add up to 1;
+    with `rest`, the mixture minus the stems has a share too.
     """
     stft = STFT(1024, 256)
     n_sources = stems.shape[1]
@@ -152,7 +152,7 @@ def share_top(stems: Tensor, audio: Tensor, top: Tensor, rest: bool) -> Tensor:
         stems = torch.cat([stems, left], dim=1)
     octave = stft(stems)[..., stft.n_bins // 2 :, :]
     energy = octave.abs().square().sum(dim=(2, 3)) + 1e-12
-    # A second of smoothing would smear drums, none would flutter: average 5 frames, 60 ms.
+    # Averaging over a second would smear drums, no averaging would flutter: use 5 frames, 60 ms.
     energy = nn.functional.avg_pool1d(energy, 5, stride=1, padding=2, count_include_pad=False)
     share = energy / energy.sum(dim=1, keepdim=True)
     share = nn.functional.interpolate(share, size=top.shape[-1], mode="linear", align_corners=True)

@@ -22,7 +22,7 @@ class Separator(Protocol):
     sample_rate: int
     n_channels: int
     segment: float
-    """The longest stretch, in seconds, that it takes at once."""
+    """The longest input in seconds."""
 
     def __call__(self, mixture: Tensor) -> Tensor: ...
 
@@ -84,9 +84,9 @@ class WienerSeparator(MaskSeparator):
 
 
 class TwoStems(nn.Module):
-    """Keep one source of a separator and put all the others together.
+    """Keep one source of a separator and add up all the others.
 
-    The second stem is the mixture less the first, so that the two add up to the mixture.
+    The second stem is the mixture minus the first, so that the two add up to the mixture.
     """
 
     def __init__(self, separator: Separator, source: str):
@@ -99,7 +99,7 @@ class TwoStems(nn.Module):
         self.segment = separator.segment
 
     def listen(self, segments: Iterable[Tensor]) -> TwoStems:
-        """The same with a separator that has heard the recording, if it has a method `listen`."""
+        """A copy whose separator has processed the recording, if it has a method `listen`."""
         listen = getattr(self.separator, "listen", None)
         return TwoStems(listen(segments), self.sources[0]) if listen else self
 

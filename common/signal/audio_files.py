@@ -24,14 +24,14 @@ BLOCK = 2**18
 
 
 PLAIN = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
-"""What libsndfile reads from where it lies; all else is decoded first."""
+"""The formats that libsndfile reads directly; all others are decoded first."""
 TOLERANCE = 0.2
-"""Seconds by which the length in a compressed file may err: a coder's delay, rounding."""
+"""Tolerance in seconds of the length that a compressed file states: encoder delay, rounding."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """An open audio file: `path` is what the person named, `file` what is read.
+    """An open audio file: `path` is what the user named, `file` what is read.
 
     Channels come in the order of WAVEFORMATEXTENSIBLE, whatever the container's own: front left,
     front right, centre, low frequencies, back left, back right, side left, side right.
@@ -53,7 +53,7 @@ class Recording:
         return self.file.frames
 
     def blocks(self) -> Iterator[Tensor]:
-        """All samples in blocks `(c, t)`. Raises UsageError where the file is cut meanwhile."""
+        """All samples in blocks `(c, t)`. Raises UsageError if the file becomes shorter."""
         self.file.seek(0)
         left = self.n_samples
         while left:
@@ -68,9 +68,9 @@ class Recording:
 def open_recording(path: Path, say: Callable[[str], None] = print) -> Iterator[Recording]:
     """Open an audio file of any kind that libsndfile or ffmpeg can read.
 
-    What can be read is the recording, no sample more or less. `say` is told, in one line, of a
-    file that breaks off or is damaged. Raises UsageError, in one line, for a file that is missing,
-    a folder, empty, not audio or without samples.
+    The recording has exactly the samples that can be read. `say` receives one line about a file
+    that is truncated or damaged. Raises UsageError, in one line, for a file that is missing, a
+    folder, empty, not audio or without samples.
     """
     path = Path(path)
     check_file(path)
@@ -102,7 +102,7 @@ def check_file(path: Path) -> None:
 
 
 def what_is_missing(path: Path, decoded: Decoded, file: soundfile.SoundFile) -> str:
-    """One line on a file that breaks off or is damaged; nothing for one that is whole."""
+    """One line about a file that is truncated or damaged; empty for a complete file."""
     length, promised = file.frames / file.samplerate, decoded.promised
     breaks_off = decoded.breaks_off or promised > length + TOLERANCE
     n_promised, n_there = promised_bytes(path)
@@ -124,10 +124,10 @@ def stem_paths(path: Path, sources: Sequence[str], out: Path) -> dict[str, Path]
 
 
 def check_stems(files: Sequence[Path], sources: Sequence[str], out: Path) -> None:
-    """Look at every input and at every place for a stem, before long work.
+    """Check every input and every path of a stem, before long work.
 
-    Raises UsageError for a file that is not there, two whose stems would go to one folder, a
-    place where nothing can be written, and a stem that would overwrite one of the files.
+    Raises UsageError for a missing file, two files whose stems would go to one folder, a path that
+    cannot be written to, and a stem that would overwrite one of the files.
     """
     folders = set()
     for path in files:
@@ -147,12 +147,12 @@ def check_stems(files: Sequence[Path], sources: Sequence[str], out: Path) -> Non
 
 
 class StemWriter:
-    """Writes one file per source; as a context, it writes all of them before the first appears.
+    """Writes one file per source; as a context manager, it completes all before the first appears.
 
-    `paths` are in the order of the stems and lie in one folder; `like` gives rate, channels and
-    length. The files grow under temporary names and are renamed when the block ends well;
-    otherwise they are removed, and so is the folder if it was made for them. Raises UsageError
-    where nothing can be written, and, with what was renamed before it, where a file cannot be.
+    `paths` are in the order of the stems and in one folder; `like` gives rate, channels and length.
+    The files have temporary names and are renamed when the block ends without an error; otherwise
+    they are removed, and so is the folder if it was made for them. Raises UsageError where nothing
+    can be written or renamed; the message names the files that have been renamed.
     """
 
     def __init__(self, paths: Sequence[Path], like: Recording):
@@ -197,7 +197,7 @@ class StemWriter:
             self._remove()
 
     def _close(self) -> str:
-        """Close all files; returns what went wrong with the last bytes of one."""
+        """Close all files; returns the error of the last write, empty if there is none."""
         said = ""
         for file in self.files:
             try:

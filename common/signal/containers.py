@@ -1,6 +1,6 @@
-"""How long audio files say they are, where they end, and where one was joined to the next.
+"""The length that audio files state, where they end, and where several were concatenated.
 
-Decoders read a file that breaks off, and some of several that were joined, without a word.
+Decoders read a truncated file, and parts of concatenated files, without an error.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ CHUNKS = {
 
 
 def promised_bytes(path: Path) -> tuple[int, int]:
-    """How many bytes of audio a header promises and how many are there; (0, 0) where it does not.
+    """How many bytes of audio a header states and how many there are; (0, 0) if it states none.
 
-    Knows wav, rf64, aiff, caf, w64 and au. A program that writes to a pipe cannot know the size
-    and puts a number there that promises nothing.
+    Knows wav, rf64, aiff, caf, w64 and au. A program that writes to a pipe cannot know the size and
+    writes a placeholder, which states nothing.
     """
     size = path.stat().st_size
     with open(path, "rb") as file:
@@ -56,7 +56,7 @@ def promised_bytes(path: Path) -> tuple[int, int]:
 
 
 def audio_chunk(file: BinaryIO, layout: Chunks) -> tuple[int, int]:
-    """Where the samples begin and how many bytes of them are promised; (0, 0) if none are found."""
+    """Where the samples begin and how many bytes the header states; (0, 0) if none are found."""
     at, n_header, large = layout.start, struct.calcsize(layout.header), 0
     while True:
         file.seek(at)
@@ -75,7 +75,7 @@ def audio_chunk(file: BinaryIO, layout: Chunks) -> tuple[int, int]:
 
 
 class Ogg(NamedTuple):
-    """The borders of the files that were joined, in bytes, and whether the last one ends."""
+    """The borders of the concatenated files in bytes, and whether the last one is complete."""
 
     borders: list[int]
     is_whole: bool
@@ -86,7 +86,7 @@ class Ogg(NamedTuple):
 
 
 def ogg_links(path: Path) -> Ogg:
-    """Find where Ogg files were joined (RFC 3533): a stream begins after one has gone on."""
+    """Find where Ogg files were concatenated (RFC 3533): a stream begins after data of another."""
     borders, end, begins, ends = [0], 0, True, False
     with mapped(path) as data:
         while 0 <= (at := data.find(b"OggS", end)) <= len(data) - 27:
@@ -95,14 +95,14 @@ def ogg_links(path: Path) -> Ogg:
                 borders.append(at)
             begins, ends = is_first, bool(data[at + 5] & 4)
             end = at + 27 + n_segments + sum(data[at + 27 : at + 27 + n_segments])
-        # The last page is the one that ends the stream, it is whole, and no other one begins.
+        # The last page ends the stream, it is complete, and no other one begins.
         is_whole = ends and end <= len(data) and at < 0
         return Ogg([*borders, len(data)], is_whole)
 
 
 @contextmanager
 def mapped(path: Path) -> Iterator[mmap.mmap]:
-    """The bytes of a file, which are read when they are looked at."""
+    """The bytes of a file, memory-mapped."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         yield data
 
@@ -136,7 +136,7 @@ class Mpeg(NamedTuple):
 
 
 def mpeg_frames(path: Path) -> Mpeg:
-    """Walk through the frames of an mp3 file (ISO 11172-3), past tags and what else is no frame."""
+    """Find all frames of an mp3 file (ISO 11172-3), skipping tags and other data."""
     at = end = n_samples = 0
     breaks_off = False
     with mapped(path) as data:
@@ -146,7 +146,7 @@ def mpeg_frames(path: Path) -> Mpeg:
             if n_bytes and follows and at + n_bytes > len(data):
                 breaks_off = True
                 break
-            # What looks like a frame, in a picture, say, is one if another frame touches it.
+            # Data in a picture, say, can look like a frame; a real one is next to another frame.
             if n_bytes and (follows or mpeg_frame(data, at + n_bytes)[0]):
                 at = end = at + n_bytes
                 n_samples += n_more

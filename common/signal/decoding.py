@@ -1,4 +1,4 @@
-"""Decode compressed audio to a file whose length is what was read, not what a header says."""
+"""Decode compressed audio to a file whose length is what was read, not what a header states."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ BINARY = getattr(os, "O_BINARY", 0)  # Windows would change line ends
 UNKNOWN = 2**62
 """libsndfile gives a length above this to a file whose header has none."""
 NO_SEEK = 39
-"""libsndfile's error at the end of such a file, where soundfile seeks to where it is."""
+"""libsndfile's error at the end of such a file, where soundfile seeks to its own position."""
 
-# Vorbis I specification, 4.3.9, and RFC 7845, 5.1.1.2: which channel of the file comes where in
-# the order of WAVEFORMATEXTENSIBLE. With 1, 2 or 4 channels the two orders are the same.
+# Vorbis I specification, 4.3.9, and RFC 7845, 5.1.1.2: the file's channels in the order of
+# WAVEFORMATEXTENSIBLE. With 1, 2 or 4 channels the two orders are the same.
 OGG_CHANNELS = {
     3: [0, 2, 1],
     5: [0, 2, 1, 3, 4],
@@ -35,7 +35,7 @@ OGG_CHANNELS = {
 
 
 class Decoded(NamedTuple):
-    """A decoded file, the seconds that its source promised (0: none), and what went wrong."""
+    """A decoded file, the seconds that its source states (0: none), and what went wrong."""
 
     file: Path
     promised: float = 0.0
@@ -45,7 +45,7 @@ class Decoded(NamedTuple):
 
 def open_sound(path: Path) -> soundfile.SoundFile | None:
     """Open a file with libsndfile, whatever its name is; None where libsndfile cannot read it."""
-    # By its number, since soundfile takes names in UTF-8 only, and `.raw` for a format.
+    # By its descriptor, since soundfile accepts names in UTF-8 only and takes `.raw` for a format.
     try:
         return soundfile.SoundFile(os.open(path, os.O_RDONLY | BINARY))
     except soundfile.LibsndfileError:
@@ -53,17 +53,17 @@ def open_sound(path: Path) -> soundfile.SoundFile | None:
 
 
 def create_sound(path: Path, rate: int, n_channels: int, container: str) -> soundfile.SoundFile:
-    """Create a file of 32-bit floats; OSError where none can be made."""
+    """Create a file of 32-bit floats; raises OSError where it cannot be created."""
     number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | BINARY, 0o666)
     return soundfile.SoundFile(number, "w", rate, n_channels, "FLOAT", format=container)
 
 
 def decode(path: Path, scratch: Path, file: soundfile.SoundFile | None) -> Decoded:
-    """Decode an audio file into `scratch`; `file` is the same, if libsndfile can open it.
+    """Decode an audio file into `scratch`; `file` is the opened file, if libsndfile can open it.
 
-    libsndfile decodes Ogg, ffmpeg everything else; without ffmpeg, libsndfile what it can.
-    Raises UsageError for a file that cannot be decoded, such as one that is not audio or for which
-    the disk is too full, or that would be read in part only.
+    libsndfile decodes Ogg, ffmpeg everything else; without ffmpeg, libsndfile decodes what it can.
+    Raises UsageError for a file that cannot be decoded, for example because it is not audio or the
+    disk is full, or of which only a part could be read.
     """
     if file and file.format == "OGG":
         return decode_ogg(path, scratch, file)
@@ -82,7 +82,7 @@ def decode(path: Path, scratch: Path, file: soundfile.SoundFile | None) -> Decod
 
 
 def decode_with_ffmpeg(ffmpeg: str, path: Path, scratch: Path, mpeg: Mpeg) -> Decoded:
-    """Decode the first audio stream of any file with ffmpeg, past packets that are damaged."""
+    """Decode the first audio stream of any file with ffmpeg, skipping damaged packets."""
     wav = scratch / "decoded.wav"
     source = ["-err_detect", "crccheck+explode", "-i", str(path.absolute())]
     if mpeg.n_samples:  # ffmpeg would make frames of a tag after the last one, or of a part of one
@@ -95,7 +95,7 @@ def decode_with_ffmpeg(ffmpeg: str, path: Path, scratch: Path, mpeg: Mpeg) -> De
     if done.returncode != 0:
         said = (errors_in(log) or [f"exit code {done.returncode}"])[-1]
         raise UsageError(f"cannot decode {path}; ffmpeg says: {said}")
-    # Before that line ffmpeg looks at everything in the file, pictures too.
+    # Before that line, ffmpeg also reports errors in other streams, such as pictures.
     errors = errors_in(log.partition("[info] Input #0")[2])
     error = f"ffmpeg says: {errors[0]}" if errors else ""
     with open(path, "rb") as file:
@@ -110,7 +110,7 @@ def errors_in(log: str) -> list[str]:
 
 
 def promised_seconds(log: str) -> float:
-    """How long ffmpeg says a file lasts; 0 where it only guesses, or may mean a film's pictures."""
+    """The duration that ffmpeg states; 0 if it is an estimate or may be that of a video stream."""
     found = re.search(r"^\[info\]   Duration: (\d+):(\d+):([\d.]+)", log, re.MULTILINE)
     film = r"^\[info\]   Stream #0:.*: Video: (?!.*attached pic)"
     has_pictures = re.search(film, log, re.MULTILINE)
@@ -130,12 +130,12 @@ def decode_with_libsndfile(
     if target.frames < mpeg.n_samples - 4 * 1152:  # less the coder's delay and padding
         raise UsageError(f"libsndfile reads only a part of {path}; install ffmpeg to read it all")
     known = 0 if mpeg.n_samples or file.frames > UNKNOWN else file.frames
-    error = "" if target.frames == known else error  # what it met was after the last sample
+    error = "" if target.frames == known else error  # the error came after the last sample
     return Decoded(wav, known / file.samplerate, mpeg.breaks_off, error)
 
 
 def decode_ogg(path: Path, scratch: Path, file: soundfile.SoundFile) -> Decoded:
-    """Decode an Ogg file with libsndfile, link after link where several were joined."""
+    """Decode an Ogg file with libsndfile, one link after another if several were concatenated."""
     ogg, error, wav = ogg_links(path), "", scratch / "decoded.w64"
     with create_sound(wav, file.samplerate, file.channels, "W64") as target:
         for begin, end in ogg.links:
@@ -154,7 +154,7 @@ def decode_ogg(path: Path, scratch: Path, file: soundfile.SoundFile) -> Decoded:
 
 
 def check_same(path: Path, target: soundfile.SoundFile, link: soundfile.SoundFile) -> None:
-    """Raise UsageError where a file goes on with another rate or another number of channels."""
+    """Raise UsageError where a file changes its rate or its number of channels."""
     old, new = (f"{file.samplerate} Hz, {file.channels} channels" for file in (target, link))
     if old != new:
         second = target.frames / target.samplerate
@@ -167,7 +167,7 @@ def copy(
     """Copy all samples that can be read, channels in the given order; returns what went wrong."""
     error, is_last = "", False
     while not is_last:
-        # What was read before an error is in `block`, but not how much: it is what is no NaN.
+        # After an error `block` holds what was read, but not how much: the rest is NaN.
         block = np.full((STEP, file.channels), np.nan, np.float32)
         try:
             n_read = len(file.read(out=block))

@@ -1,4 +1,4 @@
-"""Ideal masks, what applies a mask, and which source dominates each bin.
+"""Ideal masks, the application of masks, and the dominant source of each bin.
 
 Every ideal mask is a function of the complex spectra of the sources, `(..., s, c, f, n)`, with one
 mask per source in the same shape. `mixture` is `(..., c, f, n)`; left out, it is their sum.

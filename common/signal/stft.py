@@ -1,4 +1,4 @@
-"""The short-time Fourier transform that every spectrogram of the book comes from."""
+"""The short-time Fourier transform of every spectrogram in the book."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class STFT:
     """Short-time Fourier transform and its inverse, with a periodic Hann window.
 
     n_fft: window and transform length in samples; hop_length: step between frames in samples;
-    pad_mode: what stands before the first sample and after the last, "constant" for silence or
-    "reflect" for the audio backwards, behind the zeros that fill up the last hop: up to
-    hop_length - 1, more where the audio is too short to be reflected.
+    pad_mode: what comes before the first sample and after the last, "constant" for silence or
+    "reflect" for the audio backwards, after the zeros that complete the last hop: up to
+    hop_length - 1, more if the audio is too short to be reflected.
     Any real audio `(..., t)` comes back exactly from `stft.inverse(stft(audio), t)` as long as
     windows overlap by half or more. Allen and Rabiner 1977; Griffin and Lim 1984, eq. 6.
     """
@@ -77,7 +77,7 @@ def decibels(
 ) -> Tensor:
     """Magnitude (any shape, linear) → level in dB, not below `floor`.
 
-    `reference` is the magnitude that reads 0 dB; by default the largest.
+    `reference` is the magnitude at 0 dB; by default the largest.
     """
     if reference is None:
         reference = float(magnitude.max()) or 1.0

@@ -1,1 +1,1 @@
-"""What everything rests on: errors, files, scale, and the shims for nussl and Scaper."""
+"""Basics: errors, files, scale, and compatibility with nussl, Scaper and pyworld."""

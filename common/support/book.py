@@ -12,9 +12,9 @@ BOOK = PACKAGE / "book" if (PACKAGE / "book").is_dir() else PACKAGE.parent / "bo
 
 
 def book_file(name: str) -> Path:
-    """Path of a file in `book/`, such as "results/unet.json", from whatever folder one works.
+    """Path of a file in `book/`, such as "results/unet.json", from any working directory.
 
-    Raises UsageError where the file is not there.
+    Raises UsageError if the file is missing.
     """
     path = BOOK / name
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are either complete or absent."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 def data_home() -> Path:
-    """Where what the book makes is kept: `COMMON_DATA`, or the user's cache folder."""
+    """The folder of the data that the book makes: `COMMON_DATA`, or the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "take-music-apart"
     return Path(os.environ.get("COMMON_DATA", default))
 
 
 def check_place(path: Path) -> None:
-    """Raise UsageError where nothing can be written to `path`: asked before long work, not after.
+    """Raise UsageError where nothing can be written to `path`; called before long work.
 
-    The nearest folder above `path` that exists must be a folder, and open to us.
+    The nearest existing path above `path` must be a folder, and writable.
     """
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
         raise UsageError(f"cannot write to {path}: {above} is a file, not a folder")
     if not os.access(above, os.W_OK):
-        raise UsageError(f"cannot write to {path}: {above} is not open for writing")
+        raise UsageError(f"cannot write to {path}: {above} is not writable")
 
 
 @contextmanager
@@ -50,8 +50,8 @@ def locked(folder: Path) -> Iterator[None]:
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
-    A reader of `path` finds the old content or the new, never half of it. If writing fails
-    (disk full, Ctrl-C), the temporary file is removed and the old content stands.
+    A reader of `path` finds the old content or the new, never a part of it. If writing fails
+    (disk full, Ctrl-C), the temporary file is removed and the old content stays.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

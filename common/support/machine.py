@@ -1,10 +1,10 @@
-"""What this machine has."""
+"""Properties of this machine."""
 
 import os
 
 
 def n_cores() -> int:
-    """How many cores this process may use; not every system can say it for one process."""
+    """How many cores this process may use, or the machine has if the system does not tell."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

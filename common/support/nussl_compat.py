@@ -1,8 +1,8 @@
 """The one place that imports nussl, whose last release (1.1.9) predates current scipy and NumPy.
 
-Use it as `from common.support.nussl_compat import nussl`. It puts back the names that nussl looks
-for: the window functions that scipy 1.13 moved to `scipy.signal.windows`, and `numpy.mat`, which
-NumPy 2 dropped. Importing takes several seconds. UsageError where nussl is not installed.
+Use it as `from common.support.nussl_compat import nussl`. It restores the names that nussl uses:
+the window functions that scipy 1.13 moved to `scipy.signal.windows`, and `numpy.mat`, which NumPy 2
+removed. Importing takes several seconds. Raises UsageError if nussl is not installed.
 """
 
 import numpy
@@ -18,6 +18,6 @@ for _name in ("hamming", "hann", "blackman", "blackmanharris", "bartlett", "boxc
 if not hasattr(numpy, "mat"):
     numpy.mat = numpy.asmatrix
 
-import nussl  # noqa: E402 - only after the names above are back
+import nussl  # noqa: E402 - only after the names above are restored
 
 __all__ = ["nussl"]

@@ -1,7 +1,7 @@
 """The one place that imports pyworld, whose last release (0.3.5) predates setuptools 82.
 
-Use it as `world()`. The package's `__init__` asks setuptools' pkg_resources, which is gone, for a
-version number; the vocoder itself is the compiled module beside it, and that is what is loaded.
+Use it as `world()`. The package's `__init__` imports setuptools' pkg_resources, which is gone, for
+a version number; the vocoder itself is a compiled module in the same folder, which is loaded here.
 """
 
 from functools import lru_cache
@@ -20,7 +20,7 @@ def has_world() -> bool:
 def world() -> ModuleType:
     """The vocoder's functions: dio, stonemask, cheaptrick, d4c, synthesize.
 
-    UsageError where pyworld is not installed.
+    Raises UsageError if pyworld is not installed.
     """
     package = find_spec("pyworld")
     if package is None:

@@ -12,16 +12,16 @@ RENAMED = {
     "gate.trust.": "gate.gate.",  # D3Net
     "tell.": "activity_head.",  # ActivityUNet
 }
-"""How a name began → how it begins now."""
+"""Old prefix of a name → current prefix."""
 
 
 def renamed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors under the names of today; names of today stay as they are."""
+    """The same tensors under their current names."""
     return {todays(name): x for name, x in tensors.items()}
 
 
 def todays(name: str) -> str:
-    """The name of a parameter today."""
+    """The current name of a parameter."""
     for old, new in RENAMED.items():
         if name.startswith(old):
             return new + name.removeprefix(old)

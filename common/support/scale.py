@@ -12,5 +12,5 @@ def scale() -> str:
     """The scale of this run: "smoke", "live" (default), "zoo" or "paper"."""
     name = os.environ.get("BOOK_SCALE", "live")
     if name not in SCALES:
-        raise UsageError(f"BOOK_SCALE is {name!r}; it can be {', '.join(SCALES)}")
+        raise UsageError(f"BOOK_SCALE is {name!r}; use one of {', '.join(SCALES)}")
     return name

@@ -1,7 +1,7 @@
 """The one place that imports Scaper, whose last release (1.6.5) predates NumPy 2.
 
-Use it as `from common.support.scaper_compat import scaper`. It puts back `numpy.Inf`, which NumPy 2
-dropped and without which Scaper draws no event. Importing takes a few seconds. UsageError where
+Use it as `from common.support.scaper_compat import scaper`. It restores `numpy.Inf`, which NumPy 2
+removed and which Scaper needs to draw events. Importing takes a few seconds. Raises UsageError if
 Scaper is not installed.
 """
 
@@ -14,6 +14,6 @@ check_installed("scaper")
 if not hasattr(numpy, "Inf"):
     numpy.Inf = numpy.inf
 
-import scaper  # noqa: E402 - only after the name above is back
+import scaper  # noqa: E402 - only after the name above is restored
 
 __all__ = ["scaper"]

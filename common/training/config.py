@@ -1,4 +1,4 @@
-"""How long and how fast a net learns."""
+"""The configuration of a training run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and how fast to learn.
+    """The configuration of a training run.
 
-    steps: how many updates; batch_size: excerpts per step and process;
-    learning_rate: the highest one, reached after `warmup` steps and then let
-    down to zero along a cosine; gradient_clip: the longest gradient (L2 norm)
-    that is taken as it is; validate_every, save_every: in steps; ema: how
-    much of the averaged weights is kept at each step (0: no average).
+    steps: number of updates; batch_size: excerpts per step and process;
+    learning_rate: the highest one, reached after `warmup` steps, followed by a
+    cosine decay to zero; gradient_clip: the largest L2 norm of a gradient,
+    above which it is scaled down; validate_every, save_every: in steps; ema:
+    how much of the averaged weights is kept at each step (0: no average).
     """
 
     steps: int
@@ -28,15 +28,15 @@ class TrainConfig:
     ema: float = 0.0
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of one step: up on a line, down on a cosine."""
+        """The learning rate of one step: linear warm-up, then cosine decay."""
         up = (step + 1) / max(self.warmup, 1)
         down = 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return self.learning_rate * min(up, 1.0) * down
 
     def due(self, step: int, every: int) -> bool:
-        """Whether what happens every so many steps and at the end is due."""
+        """Whether `step` is one of every so many steps, or the last one."""
         return (step + 1) % every == 0 or step + 1 == self.steps
 
     def facts(self) -> dict[str, float]:
-        """What a model card says; a later setting only where it is on."""
+        """The settings for a model card; later additions only if they are on."""
         return {k: v for k, v in asdict(self).items() if k != "ema" or v}

@@ -1,4 +1,4 @@
-"""What happened in training, step by step."""
+"""The losses of a training run, step by step."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ TREND_STEPS = 20
 
 @dataclass
 class History:
-    """What happened in training: one loss per step, one validation loss now and then.
+    """The losses of a training run: one per step, and some validation losses.
 
-    Steps count from 1. validation: pairs of step and loss; precision: pairs of the number of steps
-    before and the precision ("no" is float32, "bf16" bfloat16) in which the net computed then.
+    Steps count from 1. validation: pairs of step and loss; precision: pairs of a number of steps
+    and the precision in which the net computed after them ("no" is float32, "bf16" bfloat16).
     """
 
     losses: list[float] = field(default_factory=list)
@@ -22,7 +22,7 @@ class History:
     precision: list[tuple[int, str]] = field(default_factory=list)
 
     def record(self, loss: float) -> None:
-        """Keep the loss of a step. Raises FloatingPointError where it is NaN or infinite."""
+        """Record the loss of a step. Raises FloatingPointError if it is NaN or infinite."""
         step = len(self.losses) + 1
         if not math.isfinite(loss):
             raise FloatingPointError(
@@ -31,10 +31,10 @@ class History:
         self.losses.append(loss)
 
     def record_validation(self, step: int, loss: float) -> None:
-        """Keep a validation loss. Raises FloatingPointError where it is NaN or infinite."""
+        """Record a validation loss. Raises FloatingPointError if it is NaN or infinite."""
         if not math.isfinite(loss):
             raise FloatingPointError(
-                f"the validation loss is {loss} after step {step}: is the validation music whole?"
+                f"the validation loss is {loss} after step {step}: check the validation tracks"
             )
         self.validation.append((step, loss))
 

@@ -35,8 +35,8 @@ def fit(
     """Train `net` in place, on a CPU, a GPU or in many processes.
 
     `dataset[i]` is `(mixture (c, t), sources (s, c, t))`. With `validate`,
-    `net` ends with the weights that did best. With a `folder`, state is
-    saved there; `resume` continues exactly from that state.
+    `net` ends with the best weights. With a `folder`, the state is saved
+    there; `resume` continues exactly from that state.
     """
     accelerator = start_processes()
     set_seed(config.seed, device_specific=True)
@@ -104,12 +104,12 @@ class Batches(DataLoader):
 
 
 def prefetching(accelerator: Accelerator) -> dict[str, object]:
-    """How a DataLoader works ahead while a GPU computes.
+    """Settings of a DataLoader that prefetches batches while a GPU computes.
 
     Other processes prepare the next batches, in pinned memory, from which a GPU copies while it
     computes. They are forked, so that tracks in memory are shared; where that is impossible, and
-    where the net itself computes on the CPU and keeps its cores busy, there are none. One loader
-    serves the whole run, so they live as long as it.
+    where the net itself uses all cores of the CPU, there are none. One loader is used for the whole
+    run, so the processes live as long as it.
     """
     if accelerator.device.type != "cuda" or "fork" not in get_all_start_methods():
         return {}

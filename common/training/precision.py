@@ -13,7 +13,7 @@ from accelerate.utils import convert_outputs_to_fp32
 from torch import nn
 
 PRECISIONS = ("auto", "bf16", "no")
-"""bfloat16 on a GPU; also on a CPU; nowhere. Each only where the hardware computes it itself."""
+"""bfloat16 on a GPU; also on a CPU; nowhere. Each only where the hardware supports it."""
 
 
 def choose_precision(
@@ -23,18 +23,18 @@ def choose_precision(
 
     device: "cuda", "cpu" or "mps"; capability: the GPU's compute capability; bfloat16
     needs 8.0 (below that, PyTorch emulates it, slower than float32); cpu_flags: the CPU's
-    instruction sets. float16 is no choice: its range is so small that LSTMs need a scaled loss.
+    instruction sets. float16 is not offered: its range is so small that LSTMs need a scaled loss.
     Raises ValueError for a precision that is not in PRECISIONS.
     """
     if wanted not in PRECISIONS:
-        raise ValueError(f"precision is {wanted!r}; it can be {', '.join(PRECISIONS)}")
+        raise ValueError(f"precision is {wanted!r}; use one of {', '.join(PRECISIONS)}")
     on_gpu = device == "cuda" and capability >= (8, 0)
     on_cpu = device == "cpu" and wanted == "bf16" and "avx512_bf16" in cpu_flags.split()
     return "bf16" if wanted != "no" and (on_gpu or on_cpu) else "no"
 
 
 def precision_here(wanted: str, device: torch.device) -> str:
-    """The precision of a run on this machine; says so where the hardware lacks what is wanted."""
+    """The precision of a run on this machine; prints a message if the wanted one is missing."""
     capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
     chosen = choose_precision(wanted, device.type, capability, cpu_flags())
     if chosen == "no" and (wanted == "bf16" or wanted == "auto" and device.type == "cuda"):

@@ -1,4 +1,4 @@
-"""A training run under way: everything that changes from step to step."""
+"""A training run: everything that changes from step to step."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from common.training.precision import computing_in, precision_here
 from common.training.weights import BestWeights
 
 READ_EVERY = 20
-"""Losses are read after so many steps: reading one makes a GPU wait, and so do processes."""
+"""Losses are read after so many steps, since reading makes the GPU and all processes wait."""
 
 
 class Run:
-    """A net that learns, with its optimiser, its history and the weights to end with."""
+    """A net in training, with its optimiser, its history and its final weights."""
 
     def __init__(self, net: nn.Module, config: TrainConfig, accelerator: Accelerator):
         self.net, self.config, self.accelerator = net, config, accelerator
@@ -34,9 +34,9 @@ class Run:
 
     @contextmanager
     def computing(self, wanted: str, start: int) -> Iterator[nn.Module]:
-        """The net as it computes from step `start` on: in many processes, in the best precision.
+        """The net from step `start` on, prepared for several processes and the wanted precision.
 
-        Afterwards the net is itself again, however the block ends.
+        After the block, also after an error, the net computes as before.
         """
         precision = precision_here(wanted, self.accelerator.device)
         if not self.history.precision or self.history.precision[-1][1] != precision:
@@ -45,7 +45,7 @@ class Run:
             yield self.accelerator.prepare(self.net)
 
     def record(self, step: int, loss: Tensor, bar: tqdm) -> None:
-        """Keep the loss of a step, and follow the weights."""
+        """Record the loss of a step, and update the averaged weights."""
         self.unread.append(loss.detach())
         self.weights.update(step)
         if self.config.due(step, READ_EVERY):
@@ -53,9 +53,9 @@ class Run:
             bar.set_postfix_str(self.history.trend())
 
     def read_losses(self) -> None:
-        """Take the losses off the device, averaged over processes.
+        """Copy the losses from the device, averaged over processes.
 
-        Raises FloatingPointError for the first that is no number.
+        Raises FloatingPointError for the first that is NaN or infinite.
         """
         if self.unread:
             losses = self.accelerator.reduce(torch.stack(self.unread), "mean")
@@ -64,7 +64,7 @@ class Run:
                 self.history.record(loss)
 
     def validate(self, step: int, validate: Callable[[nn.Module], float]) -> None:
-        """Validate in the main process, tell the others, and keep the weights that do best.
+        """Validate in the main process, send the loss to the others, and keep the best weights.
 
         Raises FloatingPointError for a loss that is NaN or infinite.
         """

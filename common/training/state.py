@@ -1,4 +1,4 @@
-"""Training state on disk: what lets training stop at any step and go on."""
+"""Training state on disk, so that training can stop at any step and continue."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ STATE = "training.safetensors"
 
 
 def save_state(folder: Path, run: Run) -> None:
-    """Write all that training needs to go on; the old state stands until the new one is whole.
+    """Write all that training needs to continue; the old state stays until the new is complete.
 
     Every process must call it; the main one writes. Raises FloatingPointError for a loss or a
-    weight that is no number.
+    weight that is NaN or infinite.
     """
     run.read_losses()
     run.check_weights()
@@ -45,7 +45,7 @@ def save_state(folder: Path, run: Run) -> None:
 
 
 def load_state(folder: Path | None, run: Run) -> int:
-    """Bring everything back to where `save_state` left it; returns the step to go on from.
+    """Restore everything that `save_state` wrote; returns the step to continue from.
 
     Raises UsageError where the run had another number of processes.
     """
@@ -72,7 +72,7 @@ def load_state(folder: Path | None, run: Run) -> int:
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors whose names begin with `prefix.`, without it, under the names of today."""
+    """Tensors whose names begin with `prefix.`, without it, under their current names."""
     start = f"{prefix}."
     return renamed({k.removeprefix(start): x for k, x in tensors.items() if k.startswith(start)})
 
@@ -83,8 +83,8 @@ def _generators(run: Run) -> Iterator[tuple[str, Tensor]]:
         state = get()
         rows = run.accelerator.gather(state[None].to(run.accelerator.device))
         yield f"generator.{name}", rows
-        # cuDNN's dropout in LSTMs has a state of its own that nobody can read. It begins anew when
-        # the generator is set, so it is set here as well as where the run goes on.
+        # cuDNN's dropout in LSTMs has its own state, which cannot be read. Setting the generator
+        # resets it, so the generator is set here as well as when the run continues.
         put(state)
 
 
@@ -93,12 +93,12 @@ def _restore_generators(tensors: dict[str, Tensor], run: Run) -> None:
     rows = torch.atleast_2d(tensors["generator.cpu"])
     if len(rows) != n_processes:
         raise UsageError(
-            f"this run was started in {len(rows)} process(es) and cannot go on in {n_processes}"
+            f"this run was started in {len(rows)} process(es) and cannot continue in {n_processes}"
         )
     for name, (_, put) in on_this_machine().items():
         if f"generator.{name}" in tensors:
             row = torch.atleast_2d(tensors[f"generator.{name}"])[rank]
-            put(row.clone())  # it would read from where the rows begin
+            put(row.clone())  # without a copy, the first row would be read
 
 
 def on_this_machine() -> dict[str, tuple[Callable[[], Tensor], Callable[[Tensor], None]]]:

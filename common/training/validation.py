@@ -1,4 +1,4 @@
-"""The loss on music that a net does not learn from."""
+"""The loss on validation music."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 @dataclass(frozen=True, eq=False)
 class ValidationLoss:
-    """The objective over the first `n_excerpts` of a data set, without learning from them."""
+    """The mean objective over the first `n_excerpts` of a data set, without training."""
 
     objective: Callable[[nn.Module, Tensor, Tensor], Tensor]
     dataset: Dataset

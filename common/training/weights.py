@@ -1,4 +1,4 @@
-"""Which weights training ends with: averaged over steps, and the best on validation."""
+"""The final weights of a training run: averaged over steps, and the best on validation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 
 class BestWeights:
-    """The moving average of a net's weights, and the state that did best on validation.
+    """The moving average of a net's weights, and the state with the lowest validation loss.
 
-    With a `decay`, `average` follows the weights: a step keeps `decay` of it, and less in the
-    first steps, k / (k + 10) at step k, so that the untrained weights leave no trace. Statistics
-    of normalisation layers are not averaged. `best` is a whole state, empty before `keep`.
+    With a `decay`, each step keeps `decay` of `average`, and less in the first steps, k / (k + 10)
+    at step k, so that the untrained weights have no effect. Statistics of normalisation layers are
+    not averaged. `best` is a complete state, empty before `keep`.
     Polyak and Juditsky 1992; the warm-up as in TensorFlow's ExponentialMovingAverage.
     """
 
@@ -43,7 +43,7 @@ class BestWeights:
             self._load(now)
 
     def keep(self) -> None:
-        """Remember what the net holds now as the best."""
+        """Store the current state of the net as the best."""
         self.best = {name: x.detach().clone() for name, x in self.net.state_dict().items()}
 
     def finish(self) -> None:

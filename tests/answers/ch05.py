@@ -198,7 +198,7 @@ ANSWERS = {
             "silence beyond": (filtered_with("constant"), "you take zeros"),
             "outermost repeated": (filtered_with("nearest"), "repeat the outermost bin"),
             "mirror on the bin": (filtered_with("mirror"), "should appear twice"),
-            "round the corner": (filtered_with("wrap"), "from the other end"),
+            "round the corner": (filtered_with("wrap"), "bins from the other"),
             "mean": (percussive_mean, "That is a mean"),
             "ends lost": (percussive_without_ends, "Six bins are lost"),
             "not flipped": (percussive_not_flipped, "the nearest bins come first"),

@@ -270,7 +270,7 @@ ANSWERS = {
             ),
             "no denominator": (
                 lambda v, w, h: w * pulled(v, w, h),
-                "You leave out the denominator",
+                "The denominator is missing",
             ),
             "no templates": (
                 lambda v, w, h: pulled(v, w, h) / h.sum(dim=1),
@@ -303,7 +303,7 @@ ANSWERS = {
         wrong={
             "counted from the owners": (masks_counted, "There are `n_sources` masks"),
             "per component": (masks_per_component, "not per component"),
-            "energies": (masks_of_energy, "Share out magnitudes, not energies"),
+            "energies": (masks_of_energy, "Share magnitudes, not energies"),
             "energies of components": (masks_of_component_energy, "square the components"),
             "winner takes all": (masks_winner, "each bin to one source"),
             "no templates": (masks_without_templates, "ignore the templates"),
@@ -327,7 +327,7 @@ ANSWERS = {
         wrong={
             "the pitched ones": (lambda w, h: ~drums_are_smooth(w, h), "invert your choice"),
             "none": (lambda w, h: torch.zeros(w.shape[1], dtype=torch.bool), "no drums at all"),
-            "all": (lambda w, h: torch.ones(w.shape[1], dtype=torch.bool), "everything for drums"),
+            "all": (lambda w, h: torch.ones(w.shape[1], dtype=torch.bool), "all components"),
             "bright": (lambda w, h: largest(centroids(w), 3), "follows the pitch"),
             "low": (lambda w, h: centroids(w) < 10, "follows the pitch"),
             "loud": (lambda w, h: largest(h.sum(dim=1), 3), "follows the loudness"),

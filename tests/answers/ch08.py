@@ -288,7 +288,7 @@ BLEED_CEILING = Answers(
         "without the stem": (over_bleed, "the stem and the bleed. Add the 1"),
         "bleed the other way": (
             lambda s, o, b: decibels(1 + 10 ** ((s - o + b) / 10)),
-            "Bleed is softer than the others",
+            "Bleed is quieter than the others",
         ),
         "stem and others exchanged": (
             lambda s, o, b: decibels(1 + 10 ** ((o - s - b) / 10)),

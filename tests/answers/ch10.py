@@ -381,7 +381,7 @@ BEST_STEP = Answers(
         "one less": (stopped(more=-1), "fewer than patience 2"),
         "never counted anew": (stopped(reset=False), "validations in a row"),
         "equal is better": (stopped(equal=True), "An equal loss is no improvement"),
-        "its place": (stopped(back="place"), "its place in the list"),
+        "its place": (stopped(back="place"), "its index in the list"),
         "a pair": (stopped(back="pair"), "not the pair"),
         "the loss": (stopped(back="loss"), "That is the loss"),
     },

@@ -129,7 +129,7 @@ CENTROIDS_FROM_MASKS = Answers(
         ),
         "without masks": (
             lambda p, m, w: centroids_by_matrices(p, torch.ones_like(m), w),
-            "The masks do not count",
+            "You do not use the masks",
         ),
         "hard masks": (centroids_by_owners, "by its soft mask"),
         "a sum": (lambda p, m, w: (m * w[:, None]).mT @ p, "That is a sum"),
