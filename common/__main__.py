@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         default=DEFAULT_MODEL,
         metavar="NAME",
         help="a name listed by `models`, or A+B+C for a blend of several; "
-        f"default: {DEFAULT_MODEL}, {WHY_DEFAULT}",
+        f"by default {DEFAULT_MODEL}: {WHY_DEFAULT}",
     )
     separate.add_argument(
         "--weights", type=Path, metavar="PATH", help="published weights for the model"
@@ -206,13 +206,13 @@ def evaluate_model(options: argparse.Namespace) -> None:
 
 
 def test_tracks(options: argparse.Namespace, sample_rate: int) -> Iterator[Track]:
-    """The test tracks that the options ask for, one at a time, at a rate in Hz."""
+    """The test tracks that the options select, one at a time, at a rate in Hz."""
     from common.data.embedded import embedded_songs, songs_here
     from common.data.musdb_folder import iterate_tracks
 
     limit = options.max_tracks
     if limit is not None and limit < 1:
-        raise UsageError(f"--max-tracks is {limit}: ask for at least one track")
+        raise UsageError(f"--max-tracks is {limit}: evaluate at least one track")
     root = options.data
     if not root:
         songs = replace(songs_here(), sample_rate=sample_rate)

@@ -213,7 +213,7 @@ def test_resuming_another_run_is_refused(tmp_path, monkeypatch):
             check_claim(tmp_path, run | {key: value}, resume=True)
     assert set(run) - set(others) == {"recipe", "scale", "separator"}
     (tmp_path / "recipe.json").unlink()
-    with pytest.raises(UsageError, match="does not say of which model"):
+    with pytest.raises(UsageError, match="does not state its model"):
         check_claim(tmp_path, run, resume=True)
 
 

@@ -44,7 +44,7 @@ def update_templates(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> st
             "That is the Itakura-Saito step without its square root.": (
                 _step(*square, beta=0).square() / templates
             ),
-            "These are new activations: the templates are asked for.": (
+            "These are new activations: return new templates.": (
                 update_activations(data, templates, activations, 1)
             ),
             "The numerator goes above the denominator, not below.": templates * lower / upper,

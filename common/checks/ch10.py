@@ -26,7 +26,7 @@ def l1_gradient(function: Callable[[float, Tensor, Tensor], Tensor]) -> str:
     expect(got.numel() == 1, hint)
     error = 0.7 * mixture - vocals
     mistakes = {
-        "That is the loss itself: its derivative is asked for.": error.abs().mean(),
+        "That is the loss itself: return its derivative.": error.abs().mean(),
         "That is the derivative of the squared error: here the error is absolute.": (
             2 * (error * mixture).mean()
         ),

@@ -17,7 +17,7 @@ from common.models.spleeter import SpleeterNet
 from common.signal import EPSILON, STFT
 
 RATE = 44100
-BELOW = 256  # of 513 bins: the net sees the frequencies below 11 kHz
+BELOW = 256  # of 513 bins: the input of the net is below 11 kHz
 GOOD_SDR = 7.5
 
 

@@ -1,4 +1,4 @@
-"""Small mixtures of drums and pitched instruments, factored: chapter 06 asks for the drums."""
+"""Small mixtures of drums and pitched instruments, factored, for an exercise of chapter 06."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from common.support.files import write_json
 
 
 def save_results(results: dict, path: str | Path) -> Path:
-    """Write results as JSON, whole or not at all; NaN and infinity are refused with ValueError."""
+    """Write results as JSON, completely or not at all. Raises ValueError for NaN and infinity."""
     return write_json(Path(path), results)
 
 

@@ -60,7 +60,7 @@ def sized(**size: object) -> Change:
     return lambda made: replace(made, net=functools.partial(made.net, **size))
 
 
-def taught(**config: object) -> Change:
+def trained_with(**config: object) -> Change:
     """Change the training configuration."""
     return lambda made: replace(made, config=replace(made.config, **config))
 
@@ -68,7 +68,7 @@ def taught(**config: object) -> Change:
 def smaller_batches(made: Recipe) -> Recipe:
     """Half as many excerpts in a step, and twice as many steps."""
     config = made.config
-    return taught(batch_size=config.batch_size // 2, steps=2 * config.steps)(made)
+    return trained_with(batch_size=config.batch_size // 2, steps=2 * config.steps)(made)
 
 
 def sharing(made: Recipe) -> Recipe:
@@ -101,7 +101,7 @@ def in_decibels(made: Recipe) -> Recipe:
 
 BEFORE: dict[str, Recipe] = {
     "unet": RECIPES["unet"]["zoo"],
-    "open-unmix": taught(batch_size=8, learning_rate=5e-3)(RECIPES["open-unmix"]["zoo"]),
+    "open-unmix": trained_with(batch_size=8, learning_rate=5e-3)(RECIPES["open-unmix"]["zoo"]),
     "d3net": replace(sized(n_channels=1)(RECIPES["d3net"]["zoo"]), n_channels=1),
 }
 """Model → the zoo recipe that is changed, without the changes that were adopted later."""
@@ -143,7 +143,7 @@ AGAIN = [
 
 def shortened(made: Recipe) -> Recipe:
     """The same recipe with fewer steps."""
-    return taught(steps=STEPS, validate_every=10 * STEPS)(made)
+    return trained_with(steps=STEPS, validate_every=10 * STEPS)(made)
 
 
 def written(made: Recipe) -> dict:

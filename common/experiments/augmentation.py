@@ -100,13 +100,13 @@ def measure(key: dict) -> dict:
     make = functools.partial(MaskInference, hidden_size=64, dropout=0.0)
     done = trial(make, objective, excerpts, CONFIG, seed, validate=validate)
     separator = MaskSeparator(done.net, BENCH_STFT).eval()
-    judged = {
+    evaluated = {
         "train": originals(key["songs"])[:8],
         "valid": held_out,
         "test": embedded_tracks("test", songs=SONG_SETS["live"]),
         "excerpt": [real_excerpt()],
     }
-    found = {name: mean_sdr(separator, songs) for name, songs in judged.items()}
+    found = {name: mean_sdr(separator, songs) for name, songs in evaluated.items()}
     return {
         "sdr": found,
         "losses": curve,

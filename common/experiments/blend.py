@@ -121,7 +121,9 @@ def summary(found: dict) -> dict[str, dict]:
     }
 
 
-def judge(names: Sequence[str], songs: Sequence[str], products: np.ndarray, speeds: dict) -> dict:
+def measure_blend(
+    names: Sequence[str], songs: Sequence[str], products: np.ndarray, speeds: dict
+) -> dict:
     """Evaluate a blend: weights, SDR with them and with equal ones, gain over the best part, speed.
 
     products: (n, s, p, p) of the models in `names`; speeds: name → real-time factor. The parts run
@@ -165,7 +167,7 @@ def measure(blends: Sequence[str], tracks: Iterable[Track]) -> dict:
         raise UsageError(f"a blend is fitted to two or more songs, not {len(songs)}")
     products = torch.stack(found).numpy()
     speeds = {name: card(name)["real_time_factor"] for name in names}
-    models, judged = {}, {}
+    models, evaluated = {}, {}
     for k, name in enumerate(names):
         ratios = -10 * np.log10(products[:, :, k, k])
         models[name] = summary(results(name, songs, ratios)) | {"real_time_factor": speeds[name]}
@@ -173,12 +175,12 @@ def measure(blends: Sequence[str], tracks: Iterable[Track]) -> dict:
         parts = blend.split("+")
         index = [names.index(part) for part in parts]
         chosen = products[:, :, index][..., index]
-        judged[blend] = judge(parts, songs, chosen, speeds)
+        evaluated[blend] = measure_blend(parts, songs, chosen, speeds)
     return {
         "n_songs": len(songs),
         "weights_sha256": {name: weights_hash(name) for name in names},
         "models": models,
-        "blends": judged,
+        "blends": evaluated,
     }
 
 

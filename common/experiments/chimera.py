@@ -43,7 +43,7 @@ TRANSFORM = STFT(n_fft=2048, hop_length=1024)
 
 CONFIG = TrainConfig(steps=250, batch_size=4, learning_rate=3e-3)
 SECONDS = 1.0
-JUDGED = 8.0
+EVALUATED = 8.0
 """How many seconds from the middle of a song are separated."""
 
 
@@ -51,7 +51,7 @@ JUDGED = 8.0
 def middles(split: str, limit: int | None = None) -> list[Track]:
     """The middle of each song of a split, on which the nets are evaluated."""
     tracks = embedded_tracks(split, limit=limit, songs=SONG_SETS["live"])
-    return [track.excerpt((track.duration - JUDGED) / 2, JUDGED) for track in tracks]
+    return [track.excerpt((track.duration - EVALUATED) / 2, EVALUATED) for track in tracks]
 
 
 @functools.cache
@@ -102,13 +102,13 @@ def measure(key: dict) -> dict:
     begin = time.process_time()
     tracks = training_songs(SONGS[key["songs"]])
     net = trained(tracks, key["weight"], key["seed"], loss=LOSSES[key["loss"]])
-    judged = {
+    evaluated = {
         "train": middles("train", SONGS["few"]),
         "valid": middles("valid"),
         "test": middles("test"),
     }
     found = {
-        head: {name: song_and_stem_sdr(separator, tracks) for name, tracks in judged.items()}
+        head: {name: song_and_stem_sdr(separator, tracks) for name, tracks in evaluated.items()}
         for head, separator in heads(net).items()
     }
     return {"sdr": found, "core_seconds": round(time.process_time() - begin)}
@@ -122,7 +122,7 @@ def main() -> None:
         batch_size=CONFIG.batch_size,
         learning_rate=CONFIG.learning_rate,
         seconds_per_excerpt=SECONDS,
-        seconds_judged=JUDGED,
+        seconds_judged=EVALUATED,
         net="Chimera(hidden_size=32, n_layers=1, dropout=0), 8 dimensions",
         masks="phase-sensitive error",
     )

@@ -49,7 +49,7 @@ def tracks(split: str) -> list[Track]:
 
 
 @torch.no_grad()
-def judge(net: DeepClustering, songs: list[Track]) -> dict[str, list[float]]:
+def mean_sdrs(net: DeepClustering, songs: list[Track]) -> dict[str, list[float]]:
     """Mean SDR in dB over songs and sources, for each pull a list over hardnesses."""
     found: dict[str, list[list[Tensor]]] = {name: [] for name in PULLS}
     for track in songs:
@@ -76,8 +76,8 @@ def measure(key: dict) -> dict:
     make = functools.partial(DeepClustering, hidden_size=32, n_layers=1)
     done = trial(make, objective, excerpts, CONFIG, key["seed"])
     store_centroids(done.net, excerpts, BENCH_STFT)
-    judged = {split: judge(done.net, tracks(split)) for split in ("valid", "test")}
-    return {"sdr": judged, "seconds": round(done.core_seconds)}
+    found = {split: mean_sdrs(done.net, tracks(split)) for split in ("valid", "test")}
+    return {"sdr": found, "seconds": round(done.core_seconds)}
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
-// The stem player: one clock, one gain per clip, so that every switch keeps its place in the music.
-// Each cell's output carries this file, because Colab shows every output in a frame of its own.
+// The stem player: one clock, one gain per clip, so that a switch keeps the position in the music.
+// Each cell's output contains this file, because Colab shows every output in its own frame.
 (() => {
   if (window.openBookPlayer) return;
   const players = (window.bookPlayers = {}); // id → BookPlayer
@@ -45,7 +45,7 @@
       return this.loading;
     }
 
-    /** Which clips sound: those of the chosen version, the soloed ones if any, less the muted. */
+    /** Which clips are heard: those of the chosen version, soloed ones if any, not muted. */
     sounding() {
       const present = this.clips.filter((clip) => clip.version === this.version);
       const soloed = present.filter((clip) => this.solo.has(clip.part));
@@ -70,7 +70,7 @@
       return { context, output, channels };
     }
 
-    /** What would be heard from the present position to the end, as samples: for tests. */
+    /** What would be heard from the current position to the end, as samples: for tests. */
     async render() {
       await this.load();
       const frames = Math.round((this.seconds - this.now()) * speaker.sampleRate);
@@ -154,7 +154,7 @@
       if (!this.mute.delete(part)) this.mute.add(part);
     }
 
-    /** Do what a button says, by its data-do name. */
+    /** Do what a button does, by its data-do name. */
     act(name, value, add) {
       if (name === "play") this.playing ? this.pause() : this.play();
       else if (name === "loop") {
@@ -194,7 +194,7 @@
       else if (/[a-f]/.test(letter)) press(`[data-do=listen][data-key=${letter}]`);
       else return;
       event.preventDefault();
-      event.stopPropagation(); // the classic notebook would take letters as commands
+      event.stopPropagation(); // the classic notebook would read letters as commands
     }
 
     show() {
@@ -226,7 +226,7 @@
 
     showTime() {
       const now = this.now();
-      // Not on the root: every element of the player would be styled anew in every frame.
+      // Not on the root: every element of the player would be styled again in every frame.
       for (const wave of this.waves) wave.style.setProperty("--bp-at", now / this.seconds);
       this.slider.value = now;
       const text = `${now.toFixed(1)} of ${this.seconds.toFixed(1)} s`;
@@ -235,7 +235,7 @@
     }
   }
 
-  /** Bring a player to life; a notebook may run the script before its output is in the page. */
+  /** Start a player; a notebook may run the script before its output is in the page. */
   window.openBookPlayer = (id, attempts = 100) => {
     const root = document.getElementById(id);
     if (root) players[id] = new BookPlayer(root);

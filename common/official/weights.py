@@ -56,8 +56,8 @@ def check_hash(path: Path, digits: str = "") -> None:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Names and tensors of a weights file, on the CPU; nothing in it is executed.
 
-    Raises UsageError for a file that is not there, has another hash than its name says, is
-    damaged, or holds anything but tensors.
+    Raises UsageError for a file that is missing, does not match the hash in its name, is damaged,
+    or holds anything but tensors.
     """
     if not path.is_file():
         raise UsageError(f"{path} is not a file" if path.exists() else f"{path} does not exist")

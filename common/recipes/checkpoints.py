@@ -195,7 +195,7 @@ def trained_models() -> list[str]:
 
 
 def separators() -> list[str]:
-    """Names of all that `load` knows: the trained models and the classical methods."""
+    """All names that `load` accepts: the trained models and the classical methods."""
     from common.classical.table import METHODS
 
     return [*trained_models(), *METHODS]

@@ -115,7 +115,7 @@ def other_run(found: dict[str, object], wanted: dict[str, object]) -> str:
     """A description of the run that a folder holds instead of the requested one."""
     held, asked = (f"{x.get('recipe')} at scale {x.get('scale')}" for x in (found, wanted))
     if not found:
-        return "holds a training run that does not say of which model"
+        return "holds a training run that does not state its model"
     if held == asked:
         differing = [key for key in wanted if found.get(key) != wanted[key]]
         return f"holds a run of {held} with other settings ({', '.join(differing)})"

@@ -45,14 +45,14 @@ class Blend(nn.Module):
 
         segments: (b, c, t), iterated once for each such part.
         """
-        heard = {}
+        parts = {}
         for name, part in self.parts.items():
             listen = getattr(part, "listen", None)
-            again = Again(partial(self._heard_by, part, segments))
-            heard[name] = listen(again) if listen else part
-        return Blend(heard, self.weights)
+            again = Again(partial(self._inputs, part, segments))
+            parts[name] = listen(again) if listen else part
+        return Blend(parts, self.weights)
 
-    def _heard_by(self, part: Separator, segments: Iterable[Tensor]) -> Iterator[Tensor]:
+    def _inputs(self, part: Separator, segments: Iterable[Tensor]) -> Iterator[Tensor]:
         for segment in segments:
             for audio in segment.cpu():
                 yield net_input(part, audio, self._plan(part))[1].to(segment.device)

@@ -70,12 +70,12 @@ def loud_points(
     the bins that were left out.
     """
     level = magnitude.flatten()
-    (heard,) = bin_weights(level[None])[0].nonzero(as_tuple=True)
+    (loud,) = bin_weights(level[None])[0].nonzero(as_tuple=True)
     generator = torch.Generator().manual_seed(0)
-    order = torch.randperm(len(heard), generator=generator)
-    drawn = heard[order[:n_points].to(heard.device)]
-    stands_for = max(len(heard) / n_points, 1.0)
-    return embeddings.flatten(0, -2)[drawn], stands_for * level[drawn]
+    order = torch.randperm(len(loud), generator=generator)
+    drawn = loud[order[:n_points].to(loud.device)]
+    factor = max(len(loud) / n_points, 1.0)
+    return embeddings.flatten(0, -2)[drawn], factor * level[drawn]
 
 
 def all_points(
@@ -128,9 +128,9 @@ class ClusteringSeparator(MaskSeparator):
         loud = (loud_points(self.net(x), x, N_POINTS) for x in magnitudes)
         points, weights = all_points(loud, MOST_POINTS)
         start = self.net.centroids
-        heard = copy(self)
-        heard.found = k_means(points, weights, start, pull=self.pull)
-        return heard
+        fitted = copy(self)
+        fitted.found = k_means(points, weights, start, pull=self.pull)
+        return fitted
 
     @torch.inference_mode()
     def forward(self, mixture: Tensor) -> Tensor:

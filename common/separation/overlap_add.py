@@ -86,11 +86,11 @@ def after_listening(
     if not hasattr(separator, "listen"):
         return separator
 
-    def heard() -> Iterator[Tensor]:
+    def inputs() -> Iterator[Tensor]:
         for segment, _ in segments(blocks(), plan):
             yield net_input(separator, segment, plan)[1].to(device)
 
-    return separator.listen(Again(heard))
+    return separator.listen(Again(inputs))
 
 
 def segments(blocks: Iterator[Tensor], plan: Plan) -> Iterator[tuple[Tensor, bool]]:

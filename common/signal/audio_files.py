@@ -1,4 +1,4 @@
-"""Audio files: checked and read in blocks, written whole or not at all."""
+"""Audio files: checked and read in blocks, written completely or not at all."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> Path:
-    """Write tensors as safetensors, whole; OSError where the disk is full."""
+    """Write tensors as safetensors, completely. Raises OSError if the disk is full."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -79,6 +79,6 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 
 def write_json(path: Path, content: object) -> Path:
-    """Write `content` as JSON, whole; NaN and infinity are refused with ValueError."""
+    """Write `content` as JSON, completely. Raises ValueError for NaN and infinity."""
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     return write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
