@@ -25,10 +25,12 @@ def parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     songs = commands.add_parser("songs", help="write embedded songs in MUSDB18-HQ layout")
-    songs.add_argument("out", type=Path, metavar="OUT")
+    songs.add_argument("out", type=Path, metavar="OUT", help="folder to write to")
     songs.add_argument("--train", type=int, default=24, metavar="N", help="training songs (24)")
     songs.add_argument("--test", type=int, default=8, metavar="N", help="test songs (8)")
-    songs.add_argument("--seconds", type=float, default=24.0, metavar="S", help="length (24)")
+    songs.add_argument(
+        "--seconds", type=float, default=24.0, metavar="S", help="seconds per song (24)"
+    )
     songs.add_argument("--seed", type=int, default=0, metavar="K", help="seed of the songs (0)")
     songs.add_argument("--rate", type=int, default=44100, metavar="HZ", help="sample rate (44100)")
     songs.add_argument("--soundfont", metavar="SF2", help="another General MIDI soundfont")
@@ -40,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     songs.set_defaults(run=write_songs)
 
     separate = commands.add_parser("separate", help="separate audio files into stems")
-    separate.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    separate.add_argument("files", nargs="+", type=Path, metavar="FILE", help="audio files")
     separate.add_argument(
         "--model",
         default=DEFAULT_MODEL,
@@ -51,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
     separate.add_argument(
         "--weights", type=Path, metavar="PATH", help="published weights for the model"
     )
-    separate.add_argument("--out", type=Path, required=True, metavar="DIR")
+    separate.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for the stems"
+    )
     separate.add_argument("--two-stems", metavar="SOURCE", help="this source and the rest")
     separate.add_argument(
         "--mixture-consistency",
@@ -62,8 +66,13 @@ def parser() -> argparse.ArgumentParser:
     separate.set_defaults(run=separate_files)
 
     train = commands.add_parser("train", help="train a model")
-    train.add_argument("name", metavar="NAME")
-    train.add_argument("--scale", choices=["smoke", "live", "zoo", "paper"], default="live")
+    train.add_argument("name", metavar="NAME", help="a model")
+    train.add_argument(
+        "--scale",
+        choices=["smoke", "live", "zoo", "paper"],
+        default="live",
+        help="from a test of seconds to a training of days (live)",
+    )
     train.add_argument("--data", type=Path, metavar="ROOT", help="MUSDB18 folder (embedded songs)")
     train.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME-SCALE")
     train.add_argument("--resume", action="store_true", help="continue the run in DIR")
@@ -76,10 +85,10 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--data", type=Path, metavar="ROOT", help="MUSDB18 folder (embedded songs)"
     )
-    evaluate.add_argument("--max-tracks", type=int, metavar="N", help="only the first N (all)")
+    evaluate.add_argument("--max-tracks", type=int, metavar="N", help="the first N tracks (all)")
     evaluate.add_argument("--bss", action="store_true", help="also BSS Eval v4, as in museval")
     evaluate.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest")
-    evaluate.add_argument("--out", type=Path, metavar="results.json")
+    evaluate.add_argument("--out", type=Path, metavar="results.json", help="file for the results")
     evaluate.set_defaults(run=evaluate_model)
 
     models = commands.add_parser("models", help="list the models")

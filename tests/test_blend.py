@@ -357,5 +357,5 @@ def test_fitted_weights_beat_equal_ones_where_one_part_is_noise(monkeypatch):
 def test_one_song_is_no_validation_set(monkeypatch):
     part = Noisy(songs(1), [0.1] * 4, 1)
     monkeypatch.setattr(experiment, "load", lambda name: part)
-    with pytest.raises(UsageError, match="two at least"):
+    with pytest.raises(UsageError, match="two or more songs, not 1"):
         experiment.measure(["x+y"], songs(1))

@@ -39,7 +39,7 @@ def test_the_hardware_decides(
 
 
 def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(ValueError, match="'fp16'; it can be auto, bf16, no"):
+    with pytest.raises(ValueError, match="'fp16'; use one of auto, bf16, no"):
         choose_precision("fp16", "cuda", A100)
 
 

@@ -197,7 +197,7 @@ def test_resuming_another_run_is_refused(tmp_path, monkeypatch):
     write_json(tmp_path / "recipe.json", run)
     check_claim(tmp_path, run, resume=False)  # nothing is trained yet
     (tmp_path / STATE).touch()
-    with pytest.raises(UsageError, match="go on with --resume"):
+    with pytest.raises(UsageError, match="continue it with --resume"):
         check_claim(tmp_path, run, resume=False)
     check_claim(tmp_path, run, resume=True)
     given = {"root": tmp_path, "folder": tmp_path, "resume": True}

@@ -4,7 +4,7 @@ import os
 
 
 def n_cores() -> int:
-    """How many cores this process may use, or the machine has if the system does not tell."""
+    """How many cores this process may use, or all cores if the system has no such limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
