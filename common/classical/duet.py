@@ -101,7 +101,7 @@ def highest_peaks(
 
 
 def residuals(spectrum: Tensor, peaks: list[Peak]) -> Tensor:
-    """Energy of each bin that one source at a peak does not explain: (s, f, n).
+    """Energy of each bin that a source at a peak does not explain: (s, f, n).
 
     What remains of both channels (2, f, n) after the least-squares fit of a
     single source with that peak's level ratio and delay. Yilmaz and Rickard

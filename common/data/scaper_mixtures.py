@@ -103,7 +103,7 @@ def loudness(event: dict) -> float:
 
 
 def as_in_the_mix(event: dict) -> dict:
-    """Make an event's level relative to its own loudness, not to the reference."""
+    """Make an event's level relative to its own loudness in the file."""
     own = float(loudness(event)) - REFERENCE
     return event | {"snr": event["snr"] + own}
 
