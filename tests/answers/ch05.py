@@ -195,14 +195,14 @@ ANSWERS = {
         wrong={
             "along time": (filtered_with("reflect", (0, 1)), "That runs along time"),
             "along both": (filtered_with("reflect", (1, 1)), "over both axes"),
-            "silence beyond": (filtered_with("constant"), "you take zeros"),
+            "silence beyond": (filtered_with("constant"), "You take zeros"),
             "outermost repeated": (filtered_with("nearest"), "repeat the outermost bin"),
             "mirror on the bin": (filtered_with("mirror"), "should appear twice"),
             "round the corner": (filtered_with("wrap"), "bins from the other"),
             "mean": (percussive_mean, "That is a mean"),
             "ends lost": (percussive_without_ends, "Six bins are lost"),
             "not flipped": (percussive_not_flipped, "the nearest bins come first"),
-            "fixed width": (percussive_of_seven, "With a width of 9"),
+            "fixed width": (percussive_of_seven, "for a width of 9"),
         },
     ),
     "better_period": Answers(
@@ -312,7 +312,7 @@ ANSWERS = {
                 masks_with(lambda h, p: 1 - h),
                 "leaves out the harmonic part only",
             ),
-            "fixed margin": (lambda x, margin: masks_stacked(x, 2.0), "With a margin of 3"),
+            "fixed margin": (lambda x, margin: masks_stacked(x, 2.0), "for a margin of 3"),
             "times the magnitude": (
                 lambda x, margin: masks_stacked(x, margin) * x,
                 "by the magnitude",

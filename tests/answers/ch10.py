@@ -177,7 +177,7 @@ CLIP = Answers(
         "a generator": lambda gradients, longest: iter(clip(gradients, longest)),
     },
     wrong={
-        "unchanged": (lambda gradients, longest: gradients, "as long as before: shorten it"),
+        "unchanged": (lambda gradients, longest: gradients, "The norm is the same as before"),
         "one by one": (one_by_one, "Each gradient is clipped separately"),
         "entries clamped": (
             lambda gradients, longest: [g.clamp(-longest, longest) for g in gradients],

@@ -131,7 +131,7 @@ CENTROIDS_FROM_MASKS = Answers(
             lambda p, m, w: centroids_by_matrices(p, torch.ones_like(m), w),
             "You do not use the masks",
         ),
-        "hard masks": (centroids_by_owners, "by its soft mask"),
+        "hard masks": (centroids_by_owners, "use the soft masks"),
         "a sum": (lambda p, m, w: (m * w[:, None]).mT @ p, "That is a sum"),
         "divided by all weights": (centroids_by_magnitude, "the weights of all bins"),
         "on the sphere": (
@@ -322,9 +322,9 @@ PROBE = Answers(
         "cut before the masks": (lambda net: Probe(net, "masks"), "still reaches the body"),
         "cut before the body": (lambda net: Probe(net, "input"), "still reaches the body"),
         "copied weights": (lambda net: Probe(deepcopy(net)), "make no copies"),
-        "a plain tuple": (lambda net: Probe(net, named=False), "by name: a ChimeraOutput"),
-        "a hook on the given net": (with_a_hook_on_the_net, "should stay as it was"),
-        "a frozen body": (with_a_frozen_body, "should stay as it was"),
+        "a plain tuple": (lambda net: Probe(net, named=False), "should be a ChimeraOutput"),
+        "a hook on the given net": (with_a_hook_on_the_net, "should stay unchanged"),
+        "a frozen body": (with_a_frozen_body, "should stay unchanged"),
     },
 )
 
