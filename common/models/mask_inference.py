@@ -1,6 +1,7 @@
 """Mask inference: a recurrent net that estimates masks from a magnitude spectrogram.
 
-Hershey et al. 2016 and Luo et al. 2017 describe the body; the head follows Huang et al. 2014.
+Hershey et al. 2016 describe the body, and Luo et al. 2017 estimate masks of music with it. The
+masks are independent sigmoids.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from torch import Tensor, nn
 
 
 class LogMagnitude(nn.Module):
-    """Turn magnitude into decibels of zero mean and unit variance.
+    """Convert magnitudes to decibels with zero mean and unit variance.
 
-    magnitude: (b, c, f, n), linear → same shape, normalised. Every bin has a
-    mean and a scale of its own, so that the net is not told in each frame
-    again that music is louder below than above.
+    magnitude: (b, c, f, n), linear → same shape, normalised. Each bin has a
+    mean and a scale of its own, which removes the average spectrum of music.
     """
 
     def __init__(self, n_bins: int, floor: float = 1e-4):
@@ -31,7 +31,7 @@ class LogMagnitude(nn.Module):
 
 
 class RecurrentStack(nn.Module):
-    """Read frames forwards and backwards, layer upon layer.
+    """Read the frames forwards and backwards, in one or more layers.
 
     x: (b, n, f) → (b, n, d), d = 2 · hidden_size: half for each direction.
     """
@@ -59,7 +59,7 @@ class RecurrentStack(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """Turn the features of each frame into one soft mask per source.
+    """Map the features of each frame to one soft mask per source.
 
     features: (b, n, d) → masks: (b, s, f, n), in [0, 1].
     """
@@ -79,8 +79,7 @@ class MaskInference(nn.Module):
     """Estimate one soft mask per source.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), in [0, 1].
-    Each channel is separated by itself. Hershey et al. 2016;
-    Luo et al. 2017, section 2.2.
+    Each channel is separated by itself. Luo et al. 2017.
     """
 
     def __init__(
@@ -107,10 +106,10 @@ class MaskInference(nn.Module):
 
 
 class MagnitudeInference(MaskInference):
-    """The same body asked for the sources' magnitudes instead of masks.
+    """Estimate the magnitudes of the sources instead of masks.
 
     magnitude: (b, c, f, n), linear → magnitudes: (b, s, c, f, n), linear,
-    not negative. Nothing ties the answer to the mixture: see chapter 11.
+    not negative. The body and the number of weights stay the same.
     """
 
     def forward(self, magnitude: Tensor) -> Tensor:

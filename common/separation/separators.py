@@ -33,7 +33,7 @@ def leaves_a_rest(sources: tuple[str, ...]) -> bool:
 
 
 class MaskSeparator(nn.Module):
-    """Separate with a mask net: mask the spectrum, keep its phase, go back.
+    """Separate with a mask net: mask the spectrum, keep the phase, invert.
 
     mixture: (b, c, t) → stems: (b, s, c, t).
     """

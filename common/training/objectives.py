@@ -51,8 +51,8 @@ class ActivityObjective:
 class MaskObjective:
     """L1 distance between the masked mixture and the sources, in magnitude.
 
-    The net answers magnitude `(b, c, f, n)` with masks `(b, s, c, f, n)`.
-    Huang et al. 2014, eq. 5, with L1 in place of squares.
+    The net maps magnitude `(b, c, f, n)` to masks `(b, s, c, f, n)`.
+    Huang et al. 2014 train through masks, too, with squared errors.
     """
 
     stft: STFT
@@ -69,10 +69,9 @@ class MaskObjective:
 class PhaseSensitiveObjective:
     """Root mean square error of the masked mixture, as a complex spectrum.
 
-    A net that is unsure does well to answer with the mean of what may be, not
-    with silence as under L1, and a bin whose phase is wrong is turned down.
-    Erdogan et al. 2015, eq. 8, with a root for each excerpt and stem, so that
-    loud music does not decide alone; the mean of all roots is the loss.
+    Each excerpt and stem has a root of its own, so that loud ones do not
+    dominate the loss, which is the mean of all roots. The squared error alone
+    has its minimum at the phase-sensitive mask. After Erdogan et al. 2015.
     """
 
     stft: STFT
@@ -84,13 +83,13 @@ class PhaseSensitiveObjective:
         estimates = apply_mask(net(spectrum.abs()), spectrum)
         error = torch.view_as_real(estimates - self.stft(sources))
         energy = error.square().mean(dim=(2, 3, 4, 5))  # (b, s)
-        # The root of zero has no gradient: silence needs a little more.
+        # The gradient of the root is infinite at zero, which is silence.
         return (energy + 1e-10).sqrt().mean()
 
 
 @dataclass(frozen=True)
 class MagnitudeObjective:
-    """L1 distance of the magnitudes that the net predicts to the sources'."""
+    """L1 distance between the estimated magnitudes and the sources'."""
 
     stft: STFT
 

@@ -11,11 +11,11 @@ from answers import Answers
 from common.models.mask_inference import LogMagnitude
 
 
-def count(h, n_bins, n_sources, rows=2, reads=2, directions=2, norm=2, offsets=1, layers=2):
-    """Weights of the net, or what someone takes for them."""
+def count(h, n_bins, n_sources, rows=2, reads=2, directions=2, norm=2, biases=1, layers=2):
+    """The number of weights of the net, or a number that a mistake gives."""
     lstm = 4 * directions * (h * n_bins + h * h + rows * h)
     lstm += (layers - 1) * 4 * directions * (h * reads * h + h * h + rows * h)
-    return norm * n_bins + lstm + (directions * h + offsets) * n_sources * n_bins
+    return norm * n_bins + lstm + (directions * h + biases) * n_sources * n_bins
 
 
 def sized(width=2, **mistake):
@@ -74,16 +74,16 @@ LARGEST_HIDDEN = Answers(
         "a float": as_float,
     },
     wrong={
-        "four bytes": (sized(width=4), "four bytes a weight"),
-        "one byte": (sized(width=1), "one byte a weight"),
+        "four bytes": (sized(width=4), "four bytes per weight"),
+        "one byte": (sized(width=1), "one byte per weight"),
         "no normalisation": (sized(norm=0), "Batch normalisation is not counted"),
         "only the scale of the normalisation": (sized(norm=1), "What is not counted?"),
-        "head without offsets": (sized(offsets=0), "The head's offsets"),
-        "one row of offsets": (sized(rows=1), "One row of offsets"),
-        "second layer reads h": (sized(reads=1), "The second layer reads"),
-        "one direction": (sized(directions=1, reads=1), "reads in one direction"),
+        "head without biases": (sized(biases=0), "The biases of the head"),
+        "one bias vector": (sized(rows=1), "Only one bias per gate is counted"),
+        "second layer reads h": (sized(reads=1), "The second layer reads the features"),
+        "one direction": (sized(directions=1, reads=1), "an LSTM in one direction"),
         "one layer": (sized(layers=1), "a net with one layer"),
-        "three layers": (sized(layers=3), "would still fit. What is counted twice?"),
+        "three layers": (sized(layers=3), "would also fit. What is counted twice?"),
         "head reads h": (
             head_reads_one_direction,
             "The head reads the features of both directions",
@@ -140,8 +140,14 @@ COMPETING_MASKS = Answers(
         "sigmoid": (lambda x, s: split(x, s).sigmoid(), "That is the sigmoid"),
         "numbers as they are": (lambda x, s: split(x, s), "the softmax is missing"),
         "logarithms": (lambda x, s: split(x, s).log_softmax(1), "logarithms of masks"),
-        "over the bins": (lambda x, s: split(x, s).softmax(2), "another axis than the sources"),
-        "before the split": (lambda x, s: split(x.softmax(-1), s), "should add up to 1"),
+        "over the bins": (
+            lambda x, s: split(x, s).softmax(2),
+            "over another axis than the sources",
+        ),
+        "before the split": (
+            lambda x, s: split(x.softmax(-1), s),
+            "of all sources should add up to 1",
+        ),
         "sources innermost": (
             lambda x, s: rearrange(x, "b n (f s) -> b s f n", s=s).softmax(1),
             "belong to the first source",
@@ -154,9 +160,9 @@ COMPETING_MASKS = Answers(
             lambda x, s: rearrange(x, "b n (s f) -> b s n f", s=s).softmax(1),
             "Masks are (b, s, f, n)",
         ),
-        "softmin": (lambda x, s: (-split(x, s)).softmax(1), "mind the sign"),
-        "one takes all": (one_takes_all, "goes to one source as a whole"),
-        "sigmoids, divided": (sigmoids_divided, "exponentials, divided by their sum"),
+        "softmin": (lambda x, s: (-split(x, s)).softmax(1), "check the sign"),
+        "one takes all": (one_takes_all, "is given to one source only"),
+        "sigmoids, divided": (sigmoids_divided, "divide the exponentials by their sum"),
     },
 )
 
@@ -211,7 +217,7 @@ class ByHand(nn.Module):
 
 
 class Cumulative(OneColumn):
-    """The plain mean of all batches, without learnt numbers."""
+    """The plain mean of all batches, without learned numbers."""
 
     def __init__(self, floor=1e-4):
         super().__init__(floor)
@@ -313,7 +319,7 @@ class ReturnsNothing(OneColumn):
         self.norm(decibels(magnitude, self.floor).reshape(-1, 1))
 
 
-TILTED = Answers(
+GLOBAL = Answers(
     right={
         "one column": OneColumn,
         "one picture, natural logarithm, floor added": OnePicture,
@@ -323,18 +329,18 @@ TILTED = Answers(
     wrong={
         "no running averages": (NoAverages, "by its own mean"),
         "no running averages, by hand": (NoAveragesByHand, "by its own mean"),
-        "a mean per bin": (PerBin, "every bin has a mean of its own"),
+        "a mean per bin": (PerBin, "Every bin has a mean of its own"),
         "a mean per channel": (PerChannel, "Every channel has a mean of its own"),
         "a mean per recording": (PerRecording, "Every recording has a mean of its own"),
         "magnitudes": (NoLevels, "take their levels in dB first"),
         "not normalised": (NoNorm, "not normalised yet"),
         "no scale": (NoScale, "the scale is missing"),
         "divided by the variance": (ByVariance, "not by the variance"),
-        "no floor": (NoFloor, "levels need a floor"),
+        "no floor": (NoFloor, "apply the floor first"),
         "floor not used": (FixedFloor, "is `floor` used?"),
-        "no spread": (DivisionByZero, "dividing by zero gives NaN"),
-        "averages move in eval mode": (AlwaysLearning, "as training left them"),
-        "changed places": (ChangedPlaces, "the numbers change places"),
+        "no spread": (DivisionByZero, "a division by zero gives NaN"),
+        "averages move in eval mode": (AlwaysLearning, "running averages should not change"),
+        "changed places": (ChangedPlaces, "the order of numbers is not"),
         "left as a column": (OneLongColumn, "The shape stays (b, c, f, n)"),
         "no return": (ReturnsNothing, "`forward` returns nothing yet"),
     },
@@ -342,7 +348,7 @@ TILTED = Answers(
 
 
 class LateReLU(nn.Module):
-    """Two linear layers without offsets and a ReLU at the very end."""
+    """Two linear layers without biases and a ReLU at the very end."""
 
     def __init__(self, f, h):
         super().__init__()
@@ -408,7 +414,7 @@ class Flattened(nn.Module):
 
 
 class FramesNormalised(Kernels):
-    """Normalised over frames, which is a memory too."""
+    """Normalised over frames, which uses context too."""
 
     def forward(self, x):
         return super().forward((x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True))
@@ -422,45 +428,103 @@ FRAME_BY_FRAME = Answers(
     right={
         "two layers": lambda f, h: perceptron(f, h, nn.Linear(2 * h, 2 * h), nn.ReLU()),
         "dropout, in training mode": lambda f, h: perceptron(f, h, nn.Dropout(0.3)).train(),
-        "ReLU at the end, no offsets": LateReLU,
-        "no offsets": lambda f, h: nn.Sequential(nn.Linear(f, 2 * h, bias=False), nn.ReLU()),
-        "tanh, no offsets": lambda f, h: nn.Sequential(nn.Linear(f, 2 * h, bias=False), nn.Tanh()),
+        "ReLU at the end, no biases": LateReLU,
+        "no biases": lambda f, h: nn.Sequential(nn.Linear(f, 2 * h, bias=False), nn.ReLU()),
+        "tanh, no biases": lambda f, h: nn.Sequential(nn.Linear(f, 2 * h, bias=False), nn.Tanh()),
         "kernels of one frame": Kernels,
         "loop over frames": FrameLoop,
         "layer norm": lambda f, h: perceptron(f, h, nn.LayerNorm(2 * h)),
     },
     wrong={
-        "both directions": (Blstm, "this module has a memory"),
-        "one direction": (lambda f, h: Blstm(f, h, False), "this module has a memory"),
-        "three frames at once": (lambda f, h: Kernels(f, h, 3), "this module has a memory"),
-        "normalised over frames": (FramesNormalised, "this module has a memory"),
-        "across the batch": (AcrossTheBatch, "moved the other: mind the axes"),
+        "both directions": (Blstm, "this module uses context"),
+        "one direction": (lambda f, h: Blstm(f, h, False), "this module uses context"),
+        "three frames at once": (lambda f, h: Kernels(f, h, 3), "this module uses context"),
+        "normalised over frames": (FramesNormalised, "this module uses context"),
+        "across the batch": (AcrossTheBatch, "changed the other: check the axes"),
         "linear": (
             lambda f, h: nn.Sequential(nn.Linear(f, h), nn.Linear(h, 2 * h)),
-            "It is linear",
+            "The module is linear",
         ),
         "dropout alone": (
             lambda f, h: nn.Sequential(nn.Linear(f, 2 * h), nn.Dropout(0.3)),
-            "It is linear",
+            "The module is linear",
         ),
         "half as many features": (
             lambda f, h: nn.Sequential(nn.Linear(f, h), nn.ReLU()),
-            "returns twice that",
+            "returns twice as many features",
         ),
         "nothing but features in": (lambda f, h: nn.ReLU(), "should become (2, 9, 12)"),
         "a bare LSTM": (
             lambda f, h: nn.LSTM(f, h, batch_first=True, bidirectional=True),
-            "returns several things",
+            "returns a tuple",
         ),
-        "a fixed number of frames": (Flattened, "this module has a memory"),
+        "a fixed number of frames": (Flattened, "this module uses context"),
         "a function": (lambda f, h: torch.relu, "Return a module"),
         "sizes typed in": (lambda f, h: perceptron(10, 6), "use `n_features` and `hidden_size`"),
+    },
+)
+
+
+def smoothed(masks, width=5, axis=-1):
+    """The mean over neighbours along one axis."""
+    x = masks.movedim(axis, -1)
+    x = nn.functional.pad(x, (width // 2, width // 2), mode="replicate")
+    return x.unfold(-1, width, 1).mean(dim=-1).movedim(-1, axis)
+
+
+def shares(masks, power=1.0):
+    raised = masks**power
+    return raised / raised.sum(dim=0)
+
+
+def median_in_numpy(masks, magnitude):
+    padded = np.pad(masks.numpy(), ((0, 0), (0, 0), (2, 2)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=-1)
+    raised = np.median(windows, axis=-1) ** 2
+    return raised / raised.sum(axis=0)
+
+
+def energies_smoothed(masks, magnitude):
+    energy = smoothed((masks * magnitude) ** 2)
+    return energy / energy.sum(dim=0)
+
+
+def logits_smoothed(masks, magnitude):
+    return torch.softmax(2 * smoothed(torch.logit(masks)), dim=0)
+
+
+REFINED = Answers(
+    right={
+        "smoothed, cubed, divided by the sum": lambda m, x: shares(smoothed(m), 3),
+        "a median filter, in NumPy": median_in_numpy,
+        "energies, smoothed": energies_smoothed,
+        "softmax of smoothed logits": logits_smoothed,
+        "cubed, divided by the sum": lambda m, x: shares(m, 3),
+    },
+    wrong={
+        "unchanged": (lambda m, x: m, "These are the given masks"),
+        "divided by the sum alone": (lambda m, x: shares(m), "Use the neighbouring frames"),
+        "smoothed alone": (lambda m, x: smoothed(m), "do not add up to 1"),
+        "squared alone": (lambda m, x: m**2, "do not add up to 1"),
+        "smoothed along frequency": (
+            lambda m, x: shares(smoothed(m, axis=1), 2),
+            "Smooth along time, not along frequency",
+        ),
+        "one mask for all frames": (
+            lambda m, x: shares(m.mean(dim=-1, keepdim=True).expand_as(m), 2),
+            "the same in every frame",
+        ),
+        "binary": (lambda m, x: (m == m.amax(dim=0)).float(), "keep the masks soft"),
+        "sharpened beyond 1": (lambda m, x: 1.5 * m, "below 0 or above 1"),
+        "estimates instead of masks": (lambda m, x: m * x, "below 0 or above 1"),
+        "a sum over the sources": (lambda m, x: m.sum(dim=0), "The shape stays"),
     },
 )
 
 ANSWERS = {
     "largest_hidden": LARGEST_HIDDEN,
     "competing_masks": COMPETING_MASKS,
-    "tilted_log_magnitude": TILTED,
+    "global_log_magnitude": GLOBAL,
     "frame_by_frame": FRAME_BY_FRAME,
+    "refined_masks": REFINED,
 }
