@@ -11,7 +11,6 @@ from torch.nn import functional
 from common.checks import check, expect, expect_close, name_mistake
 from common.models.d3_blocks import D2Block
 
-
 SMOOTH = 18.0
 """Exercise 5: dB that a good answer reaches; equal taps reach 15, the best taps 19."""
 
@@ -106,8 +105,7 @@ def dense_weights(function: Callable[[int, int, int], int]) -> str:
             wanted + norms: "you count the normalisation layers as well.",
             wanted / 3: "a kernel of 3 by 3 has nine weights.",
             wanted / 9: "a kernel of 3 by 3 has nine weights.",
-            by_input
-            * n_layers: "you count the weights that read the input. Layers also read earlier layers.",
+            by_input * n_layers: "you count what reads the input. Layers also read earlier layers.",
             by_input + (n_layers - 1) * pair: "a layer reads all earlier layers, not only the "
             "previous one.",
             by_input + pairs * pair: "every layer reads the input, not only the first.",
@@ -203,7 +201,7 @@ def smoothing_taps(function: Callable[[Tensor, Tensor], Tensor]) -> str:
     got, equal = (_smoothed_snr(x) for x in (taps, equal_taps))
     hint = "Your filter hardly changes the signals: each output should average several samples."
     expect(got > 3, hint)
-    hint = "Equal taps weaken the slow part and pass some of the fast one: give the middle more weight."
+    hint = "Equal taps weaken the slow part and pass fast waves: give the middle more weight."
     name_mistake(taps, {hint: equal_taps}, 1e-3)
     hint = (
         f"On new signals the error is {got:.2f} dB below the slow part, and with equal taps "
