@@ -1,6 +1,7 @@
 """D3Net: its published size, what its blocks read, and shapes at any length."""
 
 import json
+from statistics import mean
 
 import pytest
 import torch
@@ -226,6 +227,39 @@ def test_every_variant_was_measured_from_every_seed():
     rows = json.loads((RESULTS / "d3net.json").read_text(encoding="utf-8"))["rows"]
     measured = sorted((row["variant"], row["seed"]) for row in rows)
     assert measured == sorted((name, seed) for name in VARIANTS for seed in SEEDS)
+
+
+def ahead_of(name, songs):
+    """By how many dB the multi-dilated net is ahead of a variant, seed by seed."""
+    rows = json.loads((RESULTS / "d3net.json").read_text(encoding="utf-8"))["rows"]
+    level = {(row["variant"], row["seed"]): mean(list(row[songs]["sdr"].values())) for row in rows}
+    return [level["multi-dilated", seed] - level[name, seed] for seed in SEEDS]
+
+
+def test_the_sentences_on_the_variants_hold():
+    assert min(ahead_of("one dilation per layer", "valid")) > 0
+    assert min(ahead_of("one dilation per layer", "test")) < 0
+    assert min(ahead_of("one net per source", "valid") + ahead_of("one net per source", "test")) > 0
+    for songs in ("valid", "test"):
+        undilated = ahead_of("undilated", songs)
+        assert min(undilated) < 0 < max(undilated)
+        assert max(map(abs, ahead_of("one band", songs))) < 0.3
+
+
+def test_one_band_takes_more_products():
+    def products(name):
+        counts = []
+        with torch.device("meta"):
+            net = VARIANTS[name]()
+            for layer in net.modules():
+                if isinstance(layer, torch.nn.Conv2d):
+                    layer.register_forward_hook(
+                        lambda layer, _, y: counts.append(layer.weight.numel() * y[0, 0].numel())
+                    )
+            net(torch.empty(1, 1, 1025, 64))
+        return sum(counts)
+
+    assert products("one band") > 1.5 * products("multi-dilated")
 
 
 @pytest.mark.parametrize("name", list(VARIANTS))

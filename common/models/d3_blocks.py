@@ -1,4 +1,4 @@
-"""The blocks of D3Net: dense layers with several dilations at once.
+"""The blocks of D3Net: densely connected layers with multi-dilated convolutions.
 
 Takahashi and Mitsufuji 2020, sections 2 and 3.
 """
@@ -10,27 +10,28 @@ from torch.nn import functional
 
 
 class NormConv(nn.Module):
-    """Normalise, rectify, and convolve 3 × 3 values with a dilation.
+    """Batch normalisation, ReLU, and a dilated 3 × 3 convolution.
 
-    x: (b, i, f, n) → (b, o, f, n). The taps are `dilation` apart.
+    x: (b, i, f, n) → (b, o, f, n).
     """
 
     def __init__(self, n_in: int, n_out: int, dilation: int = 1):
         super().__init__()
         self.norm = nn.BatchNorm2d(n_in)
-        reach = {"padding": dilation, "dilation": dilation}
-        self.conv = nn.Conv2d(n_in, n_out, kernel_size=3, **reach)
+        self.conv = nn.Conv2d(
+            n_in, n_out, kernel_size=3, padding=dilation, dilation=dilation
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(functional.relu(self.norm(x)))
 
 
 class D2Block(nn.Module):
-    """Layers that each read all before them, every one at its own dilation.
+    """Densely connected layers with multi-dilated convolutions.
 
-    x: (b, i, f, n) → (b, growth, f, n). All later layers read the input with
-    dilation 1 and what layer j has found with dilation 2^j, so that a single
-    convolution serves all its readers. Takahashi and Mitsufuji 2020.
+    x: (b, i, f, n) → (b, growth, f, n). Layers read the input with dilation 1
+    and the output of layer j with dilation 2^j, so a single convolution of it
+    computes its terms for all later layers. Takahashi and Mitsufuji 2020.
     """
 
     def __init__(self, n_in: int, growth: int, n_layers: int):
@@ -38,23 +39,23 @@ class D2Block(nn.Module):
         self.growth = growth
         self.layers = nn.ModuleList()
         for j in range(n_layers):
-            n_out = growth * (n_layers - j)  # one share for each reader
+            n_out = growth * (n_layers - j)  # for all later layers
             self.layers.append(NormConv(n_in, n_out, dilation=2**j))
             n_in = growth
 
     def forward(self, x: Tensor) -> Tensor:
-        shares = self.layers[0](x)
+        sums = self.layers[0](x)
         for layer in self.layers[1:]:
-            x, shares = shares[:, : self.growth], shares[:, self.growth :]
-            shares = shares + layer(x)
-        return shares
+            x, sums = sums[:, : self.growth], sums[:, self.growth :]
+            sums = sums + layer(x)
+        return sums
 
 
 class D3Block(nn.Module):
-    """D2 blocks that each read all before them.
+    """Densely connected D2 blocks.
 
-    x: (b, i, f, n) → (b, growth, f, n). The structure of `D2Block` once more,
-    with blocks for layers. Takahashi and Mitsufuji 2020.
+    x: (b, i, f, n) → (b, growth, f, n). The structure of `D2Block`, with D2
+    blocks in place of layers. Takahashi and Mitsufuji 2020.
     """
 
     def __init__(self, n_in: int, growth: int, n_layers: int, n_blocks: int):
@@ -67,8 +68,8 @@ class D3Block(nn.Module):
             n_in = growth
 
     def forward(self, x: Tensor) -> Tensor:
-        shares = self.blocks[0](x)
+        sums = self.blocks[0](x)
         for block in self.blocks[1:]:
-            x, shares = shares[:, : self.growth], shares[:, self.growth :]
-            shares = shares + block(x)
-        return shares
+            x, sums = sums[:, : self.growth], sums[:, self.growth :]
+            sums = sums + block(x)
+        return sums

@@ -9,9 +9,9 @@ from typing import NamedTuple
 class BandSize(NamedTuple):
     """How large the net of one band is.
 
-    n_bins: how many bins it takes; n_features: what its first convolution
-    finds; growth, n_layers, n_blocks: of the D3 block of every level, on the
-    way down and up again.
+    n_bins: the number of bins in the band; n_features: feature maps of the
+    first convolution; growth, n_layers, n_blocks: of the D3 block at every
+    level, first in the encoder, then in the bottleneck and the decoder.
     """
 
     n_bins: int

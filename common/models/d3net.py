@@ -1,4 +1,4 @@
-"""D3Net: dense blocks in a U, one for each band and one for all bands.
+"""D3Net: U-Nets of dense blocks, one for each band and one for all bands.
 
 Takahashi and Mitsufuji 2020.
 """
@@ -18,7 +18,7 @@ from common.models.mask_inference import LogMagnitude
 
 
 class Upsample(nn.Module):
-    """Double both sides by a transposed convolution.
+    """Double bins and frames by a transposed convolution.
 
     x: (b, i, f, n) → (b, i, 2 f, 2 n).
     """
@@ -33,9 +33,9 @@ class Upsample(nn.Module):
 
 
 class BandNet(nn.Module):
-    """A U of D3 blocks over one band.
+    """A U-Net of D3 blocks for one band.
 
-    x: (b, c, f, n) → (b, last growth, f, n); f and n have to be multiples of
+    x: (b, c, f, n) → (b, last growth, f, n); f and n must be multiples of
     2^depth. Takahashi and Mitsufuji 2020.
     """
 
@@ -84,10 +84,10 @@ class GatedConv(nn.Module):
 
 
 class D3Body(nn.Module):
-    """Look at each band by itself and at all of them, and put both together.
+    """Process each band and the full spectrum, and combine the features.
 
-    x: (b, c, f, n) → (b, growth, f, n), with the rows of all bands in f.
-    Bands with fewer feature maps than the widest are brought up to it;
+    x: (b, c, f, n) → (b, growth, f, n), with all bands stacked along f.
+    A 1 × 1 convolution gives every band the same number of feature maps;
     growth, n_layers: of the D2 block at the end.
     """
 
@@ -112,12 +112,12 @@ class D3Body(nn.Module):
         self.last = D2Block(widest + full.growth[-1], growth, n_layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        # A CPU convolves faster where the channels of a bin lie side by side.
+        # CPUs convolve faster if the channels of a bin are adjacent in memory.
         x = x.contiguous(memory_format=torch.channels_last)
         rows = [n * x.shape[2] // sum(self.n_bins) for n in self.n_bins]
         parts = zip(self.bands, self.match, x.split(rows, 2), strict=True)
-        found = [match(band(part)) for band, match, part in parts]
-        x = torch.cat([torch.cat(found, dim=2), self.full(x)], dim=1)
+        features = [match(band(part)) for band, match, part in parts]
+        x = torch.cat([torch.cat(features, dim=2), self.full(x)], dim=1)
         return self.last(x)
 
 
@@ -125,10 +125,10 @@ class D3Net(nn.Module):
     """Estimate a mask per source.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), not negative.
-    The net reads `n_channels` channels at once, with `fold` × `fold` bins
-    in a pixel; above the bands of its body the mask is 1. `size`: as for
-    `D3Body`. The paper's net does not fold, is not given decibels, and answers
-    with magnitudes. Takahashi and Mitsufuji 2020.
+    The net reads `n_channels` channels at once and moves `fold` × `fold` bins
+    into channels; above the bands of its body the mask is 1. `size`: as for
+    `D3Body`. The paper's net does not fold, its input is not in decibels, and
+    it estimates magnitudes. Takahashi and Mitsufuji 2020.
     """
 
     def __init__(

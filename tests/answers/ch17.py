@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import torch
+from scipy import signal
 from torch import Tensor
 from torch.nn import functional
 
@@ -56,9 +57,9 @@ REACH = Answers(
         "by a gradient": reach_by_gradient,
     },
     wrong={
-        "one short": (lambda ds, size=3: (size - 1) * sum(ds), "the sample itself"),
+        "one short": (lambda ds, size=3: (size - 1) * sum(ds), "the sample itself counts as well"),
         "one side": (lambda ds, size=3: 1 + size // 2 * sum(ds), "count one side only"),
-        "always three taps": (lambda ds, size=3: 1 + 2 * sum(ds), "3 taps: use `size`"),
+        "always three taps": (lambda ds, size=3: 1 + 2 * sum(ds), "kernels of 3 taps: use `size`"),
         "without dilations": (
             lambda ds, size=3: 1 + (size - 1) * len(ds),
             "layers had dilation 1",
@@ -69,13 +70,16 @@ REACH = Answers(
         ),
         "windows multiplied": (
             lambda ds, size=3: int(np.prod([1 + (size - 1) * d for d in ds])),
-            "both sides adds up",
+            "both sides is summed",
         ),
         "only the samples that are read": (
             lambda ds, size=3: len(offsets(ds, size)),
-            "that are jumped over",
+            "that are skipped",
         ),
-        "dilation times size": (lambda ds, size=3: 1 + sum(size * d for d in ds), "between taps"),
+        "dilation times size": (
+            lambda ds, size=3: 1 + sum(size * d for d in ds),
+            "distance between two taps",
+        ),
     },
 )
 
@@ -127,17 +131,17 @@ HOLES = Answers(
         ),
         "no step straight ahead": (
             holes_if_read(lambda ds: {sum(p) for p in product(*([-d, d] for d in ds))}),
-            "has a tap in the middle",
+            "has one in the middle",
         ),
         "forward only": (
             holes_if_read(lambda ds: {sum(p) for p in product(*([0, d] for d in ds))}),
-            "behind as well as ahead",
+            "samples on both sides",
         ),
         "one side": (
             lambda ds: [n for n in holes_by_sets(ds) if n > 0],
-            "on both sides of 0",
+            "has holes on both sides",
         ),
-        "what is read": (lambda ds: sorted(offsets(ds)), "You list what is read"),
+        "what is read": (lambda ds: sorted(offsets(ds)), "You list the samples that are read"),
         "beyond the ends": (
             lambda ds: [n for n in range(-20, 21) if n not in offsets(ds)],
             "between the outermost",
@@ -203,14 +207,14 @@ DENSE_WEIGHTS = Answers(
             lambda n_in, growth, n: (
                 dense_by_formula(n_in, growth, n) + 2 * (n_in + growth * (n - 1))
             ),
-            "count the norms",
+            "count the normalisation layers",
         ),
-        "the input only": (misdense(pairs=lambda n: 0), "read one another"),
+        "the input only": (misdense(pairs=lambda n: 0), "also read earlier layers"),
         "a plain stack": (
             misdense(pairs=lambda n: n - 1, inputs=lambda n: 1),
-            "not only the one before",
+            "not only the previous one",
         ),
-        "the input is read once": (misdense(inputs=lambda n: 1), "the input, too"),
+        "the input is read once": (misdense(inputs=lambda n: 1), "every layer reads the input"),
         "layers read themselves": (
             misdense(pairs=lambda n: n * (n + 1) // 2),
             "layer can read itself",
@@ -317,7 +321,71 @@ NAIVE_DENSE = Answers(
         "causal": (misstacked(causal=True), "on both sides"),
         "everything stacked": (misstacked(everything=True), "The last layer"),
         "no padding": (shortened, "length stays"),
-        "kernels turned around": (misstacked(flip=True), "are turned around"),
+        "kernels turned around": (misstacked(flip=True), "are reversed"),
+    },
+)
+
+
+def least_squares(noisy: Tensor, slow: Tensor) -> Tensor:
+    windows = noisy.unfold(-1, 7, 1).reshape(-1, 7)
+    return torch.linalg.lstsq(windows, slow[:, 3:-3].reshape(-1, 1)).solution[:, 0]
+
+
+def by_normal_equations(noisy: Tensor, slow: Tensor) -> np.ndarray:
+    x, y = noisy.numpy().astype(float), slow.numpy().astype(float)
+    shifted = [np.roll(x, -k, axis=-1) for k in range(-3, 4)]
+    covariance = np.array([[np.sum(a * b) for b in shifted] for a in shifted])
+    return np.linalg.solve(covariance, np.array([np.sum(a * y) for a in shifted]))
+
+
+def by_descent(noisy: Tensor, slow: Tensor) -> Tensor:
+    taps = torch.full((7,), 1 / 7, requires_grad=True)
+    optimiser = torch.optim.Adam([taps], lr=0.01)
+    for _ in range(200):
+        error = functional.conv1d(noisy[:, None], taps[None, None])[:, 0] - slow[:, 3:-3]
+        optimiser.zero_grad()
+        error.square().mean().backward()
+        optimiser.step()
+    return taps
+
+
+def by_design(noisy: Tensor, slow: Tensor) -> np.ndarray:
+    return signal.firls(7, [0, 0.06, 0.125, 0.5], [1, 1, 0, 0], fs=1)
+
+
+def fixed(taps: Sequence[float]) -> Callable[[Tensor, Tensor], Tensor]:
+    """These taps, divided by 16, whatever the examples are."""
+    return lambda noisy, slow: torch.tensor(taps) / 16
+
+
+SMOOTHING_TAPS = Answers(
+    right={
+        "least squares": least_squares,
+        "normal equations, in NumPy": by_normal_equations,
+        "gradient descent, with its gradient": by_descent,
+        "a filter design": by_design,
+        "a Gaussian": lambda noisy, slow: torch.softmax(-(torch.arange(-3.0, 4) ** 2) / 9, 0),
+    },
+    wrong={
+        "no filter": (fixed([0, 0, 0, 16, 0, 0, 0]), "average several samples"),
+        "equal taps": (lambda noisy, slow: torch.full((7,), 1 / 7), "the middle more weight"),
+        "the two layers of the chapter": (fixed([1, 2, 3, 4, 3, 2, 1]), "a good answer reaches"),
+        "three taps": (fixed([0, 0, 4, 8, 4, 0, 0]), "a good answer reaches"),
+        "not divided by the sum": (fixed([16, 32, 48, 64, 48, 32, 16]), "keep its level"),
+        "a filter for changes": (fixed([0, 0, -16, 32, -16, 0, 0]), "keep its level"),
+        "a filter of the past": (fixed([4, 4, 4, 4, 0, 0, 0]), "your filter is shifted"),
+        "as in the example, three only": (
+            lambda noisy, slow: torch.tensor([0.25, 0.5, 0.25]),
+            "Return seven taps",
+        ),
+        "the filtered signals": (
+            lambda noisy, slow: functional.avg_pool1d(noisy, 7, 1),
+            "Return seven taps",
+        ),
+        "fitted the other way round": (
+            lambda noisy, slow: least_squares(slow, noisy),
+            "a good answer reaches",
+        ),
     },
 )
 
@@ -326,4 +394,5 @@ ANSWERS = {
     "holes": HOLES,
     "dense_weights": DENSE_WEIGHTS,
     "naive_dense": NAIVE_DENSE,
+    "smoothing_taps": SMOOTHING_TAPS,
 }
