@@ -387,7 +387,7 @@ def test_songs_with_bad_numbers(tmp_path, capsys, arguments):
 
 
 def test_songs_into_a_foreign_folder(tmp_path, capsys):
-    (tmp_path / "letter.txt").write_text("dear aunt")
+    (tmp_path / "letter.txt").write_text("an old letter")
     assert main(["songs", str(tmp_path)]) == 2
     assert "already holds" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]

@@ -193,7 +193,7 @@ def test_silence_gives_finite_masks_and_gradients():
     assert all(weight.grad.isfinite().all() for weight in net.parameters())
 
 
-def test_one_excerpt_is_learnt():
+def test_one_excerpt_is_learned():
     torch.manual_seed(0)
     net, stft = small(), STFT(128, 32)
     sources = torch.randn(2, 4, 1, 2048)
@@ -309,7 +309,7 @@ WRONG = {
         lambda x, weights: dense(x, weights, lambda j: j + 1),
         lambda x, weights: dense(x, weights, lambda j: 2 ** (j + 1)),
         lambda x, weights: dense(x, weights, lambda j: 2**j, newest_first=True),
-        lambda x, weights: dense(x, weights, lambda j: 2**j, heap=True),
+        lambda x, weights: dense(x, weights, lambda j: 2**j, running=True),
         lambda x, weights: dense(x, weights, lambda j: 2**j)[..., 1:],
         lambda x, weights: dense(x.mul_(2), weights, lambda j: 2**j) / 2,
         lambda x, weights: dense(x, weights, lambda j: 2**j).relu(),
@@ -324,12 +324,12 @@ def offsets(dilations):
     return found
 
 
-def dense(x, weights, dilation, newest_first=False, heap=False):
+def dense(x, weights, dilation, newest_first=False, running=False):
     for j, weight in enumerate(weights):
         d = dilation(j)
         y = torch.nn.functional.conv1d(x, weight, padding=d, dilation=d)
         x = torch.cat([y, x] if newest_first else [x, y], dim=1)
-    return x if heap else y
+    return x if running else y
 
 
 @pytest.mark.parametrize(("name", "answer"), [(n, f) for n, fs in RIGHT.items() for f in fs])

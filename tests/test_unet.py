@@ -35,7 +35,7 @@ from common.models.unet_variants import (
     ActivityUNet,
     BandWise,
     ConditionedUNet,
-    LightUNet,
+    NarrowSkipUNet,
     SharedMasks,
     SoftmaxUNet,
 )
@@ -70,8 +70,8 @@ def two_bands():
 
 
 VARIANTS = {
-    "no skips": lambda: seeded(LightUNet, 0.0),
-    "light skips": lambda: seeded(LightUNet, 0.5),
+    "no skips": lambda: seeded(NarrowSkipUNet, 0.0),
+    "narrow skips": lambda: seeded(NarrowSkipUNet, 0.5),
     "both channels": lambda: seeded(StereoUNet),
     "softmax": lambda: seeded(SoftmaxUNet),
     "ratio": lambda: SharedMasks(seeded(UNet)),
@@ -98,7 +98,7 @@ def test_every_weight_of_the_published_net_is_where_the_paper_has_it():
     assert kernels | {net.head.kernel_size} == {(5, 5)}
 
 
-def test_pictures_there_and_back():
+def test_folding_and_unfolding():
     x = magnitude(f=21, n=10)
     folded = fold_channels(x, 8)
     assert folded.shape == (4, 1, 16, 16)
@@ -134,7 +134,7 @@ def test_each_channel_is_separated_by_itself():
     torch.testing.assert_close(net(x)[:, :, 1:], net(x[:, 1:]))
 
 
-def test_a_stereo_net_hears_where_a_sound_stands():
+def test_a_stereo_net_depends_on_both_channels():
     """One channel's masks depend on the other channel; for a single channel it is a U-Net."""
     net, x = seeded(StereoUNet).eval(), magnitude()
     apart = x.clone()
@@ -146,7 +146,7 @@ def test_a_stereo_net_hears_where_a_sound_stands():
 
 
 def test_padding_at_the_end_does_not_reach_far_back():
-    """Frames that are all padding only matter within the net's field of view."""
+    """Frames that are all padding only matter within the net's receptive field."""
     net, x = small().eval(), magnitude(n=200)
     torch.testing.assert_close(net(x)[..., :96], net(x[..., :193])[..., :96])
 
@@ -160,7 +160,7 @@ def test_silence_gives_finite_masks_and_gradients():
     assert all(weight.grad.abs().sum() > 0 for weight in net.parameters() if weight.ndim > 1)
 
 
-def test_skips_carry_what_the_bottom_has_lost():
+def test_skips_carry_what_the_bottleneck_has_lost():
     """With the deepest level silenced the masks still follow the input, bin by bin."""
     net = small().eval()
     torch.nn.init.zeros_(net.encoder[-1].conv.weight)
@@ -177,7 +177,7 @@ def test_every_variant_learns_with_all_its_weights(name):
     MaskObjective(STFT(128, 32))(net, sources.sum(dim=1), sources).backward()
     for key, weight in net.named_parameters():
         assert weight.grad.isfinite().all(), key
-        # An offset before a batch normalisation is taken away again, so it has no gradient.
+        # A bias before a batch normalisation is taken away again, so it has no gradient.
         assert weight.ndim == 1 or weight.grad.abs().sum() > 0, key
 
 
@@ -213,17 +213,17 @@ def test_nets_side_by_side_do_not_see_each_other():
     torch.testing.assert_close(both(x)[:, 1:], nets["vocals"](x))
 
 
-def test_lighter_skips_weigh_less():
+def test_narrow_skips_have_fewer_weights():
     """A feature map of a skip has 25 weights for each feature map that it leads to."""
-    whole, cut = seeded(UNet), seeded(LightUNet, 0.0)
+    whole, cut = seeded(UNet), seeded(NarrowSkipUNet, 0.0)
     saved = 25 * (6 * 4 + 4 * 4)
     assert size_of(whole) - size_of(cut) == saved
-    half = seeded(LightUNet, 0.5)
+    half = seeded(NarrowSkipUNet, 0.5)
     assert size_of(half) - size_of(cut) == saved / 2 + (4 + 1) * 2 + (6 + 1) * 3
 
 
-def test_without_skips_all_passes_through_the_bottom():
-    net = seeded(LightUNet, 0.0).eval()
+def test_without_skips_all_passes_through_the_bottleneck():
+    net = seeded(NarrowSkipUNet, 0.0).eval()
     torch.nn.init.zeros_(net.encoder[-1].conv.weight)
     masks = net(magnitude(n=16))
     torch.testing.assert_close(masks, net(magnitude(n=16) + 5.0))
@@ -236,7 +236,7 @@ def test_the_answer_of_a_conditioned_net_depends_on_the_condition():
     torch.testing.assert_close(net.mask_of(first, x), net.mask_of(second, x))  # untrained
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        net.gains += torch.rand(net.gains.shape, generator=generator)
+        net.scales += torch.rand(net.scales.shape, generator=generator)
     drums, bass = net.mask_of(first, x), net.mask_of(second, x)
     assert drums.shape == (2, 1, 2, 65, 20)
     assert (drums - bass).abs().max() > 0.01
@@ -247,7 +247,7 @@ def test_the_answer_of_a_conditioned_net_depends_on_the_condition():
     torch.testing.assert_close(mixed, torch.cat([drums[:1], bass[1:]]))
 
 
-def test_a_table_of_conditions_costs_two_numbers_per_pattern_and_source():
+def test_a_table_of_conditions_costs_two_numbers_per_feature_map_and_source():
     assert size_of(seeded(ConditionedUNet)) == size_of(seeded(UNet, 1)) + 2 * 4 * sum(CHANNELS)
 
 
@@ -260,8 +260,8 @@ def test_bands_do_not_see_each_other():
 
 
 def test_double_convolutions_have_the_size_of_their_layers():
-    """With 64 to 512 patterns it is the net of the teaching texts: 31 million weights."""
-    levels = [1, *CHANNELS, 16]  # bottom: twice the last
+    """With 64 to 512 feature maps it is the net of the teaching texts: 31 million weights."""
+    levels = [1, *CHANNELS, 16]  # bottleneck: twice the last
     down = sum(9 * (i * o + o * o) + 4 * o for i, o in itertools.pairwise(levels))
     back = levels[:0:-1]
     up = sum(4 * i * o + o + 9 * (2 * o * o + o * o) + 4 * o for i, o in itertools.pairwise(back))
@@ -373,7 +373,7 @@ def test_the_second_answer_leaves_the_masks_as_they_are():
     torch.testing.assert_close(net(magnitude()).masks, plain(magnitude()))
 
 
-def test_the_objective_of_activity_wants_both_answers():
+def test_the_objective_of_activity_uses_both_outputs():
     stft = STFT(128, 32)
     generator = torch.Generator().manual_seed(0)
     sound = torch.randn(2, 4, 1, 2048, generator=generator)
@@ -406,7 +406,7 @@ def test_the_area_under_the_curve_is_that_of_scikit_learn():
     active = (torch.rand(500, generator=generator) < torch.sigmoid(told)).float()
     assert area_under_curve(told, active) == pytest.approx(roc_auc_score(active, told))
     for same in (torch.zeros(500), torch.ones(500)):
-        assert math.isnan(area_under_curve(told, same)), "there is nothing to activity_head apart"
+        assert math.isnan(area_under_curve(told, same)), "there is no pair to compare"
 
 
 def test_the_table_of_variants_is_whole_and_todays():
@@ -416,3 +416,43 @@ def test_the_table_of_variants_is_whole_and_todays():
     assert rows == sorted(itertools.product(experiment.VARIANTS, experiment.SEEDS))
     sizes = {row["variant"]: row["parameters"] for row in found["rows"]}
     assert sizes == {name: size_of(net()) for name, net in experiment.VARIANTS.items()}
+
+
+def test_the_table_of_variants_says_what_the_chapters_say():
+    """The signs that chapter 14 and the page beside it read from it, with both seeds."""
+    found = json.loads((RESULTS / "unet.json").read_text(encoding="utf-8"))["rows"]
+    rows = {(row["variant"], row["seed"]): row for row in found}
+
+    def mean(row, value="sdr"):
+        return sum(row[value].values()) / len(row[value])
+
+    def gains(variant, plain="U-Net"):
+        return [mean(rows[variant, n]) - mean(rows[plain, n]) for n in experiment.SEEDS]
+
+    def whole(variant):
+        return [mean(rows[variant, n], "sdr_of_whole_songs") for n in experiment.SEEDS]
+
+    def slower(variant):
+        steps = [
+            min(rows[name, n]["seconds_per_step"] for n in experiment.SEEDS)
+            for name in (variant, "U-Net")
+        ]
+        return steps[0] / steps[1]
+
+    assert min(gains("U-Net", "mask net of chapter 11")) > 0.5
+    assert max(gains("no skips")) < -0.5
+    assert max(gains("no skips", "mask net of chapter 11")) < 0
+    assert min(gains("narrow skips")) > max(gains("no skips")) / 2
+    for alike in ("softmax", "ratio", "two bands", "voice activity"):
+        assert max(map(abs, gains(alike))) < 0.25
+    pairs = zip(whole("U-Net"), whole("2 levels"), strict=True)
+    assert all(deep < shallow for deep, shallow in pairs)
+    pairs = zip(whole("2 levels"), experiment.SEEDS, strict=True)
+    assert all(sdr > mean(rows["2 levels", n]) for sdr, n in pairs)
+    assert max(gains("conditioned")) < -0.3 and slower("conditioned") > 2
+    assert -0.3 < min(gains("four nets")) and max(gains("four nets")) < 0
+    assert slower("four nets") > 1.5
+    assert min(gains("double convolutions")) > 0.2 and slower("double convolutions") > 2
+    for n in experiment.SEEDS:
+        heard = rows["voice activity", n]["activity"]
+        assert heard["auc_of_head"] < heard["auc_of_level"] + 0.02

@@ -1,7 +1,8 @@
 """The checks that exercises call: right answer, or a hint, never the solution.
 
-The checks of chapter NN live in `common/checks/chNN.py`, and a chapter calls them as
-`checks.chNN.name(function)`. Each is written with the three names below:
+The checks of chapter NN live in `common/checks/chNN.py`, those of a page of variants beside it in
+`chNNb.py`, and a chapter calls them as `checks.chNN.name(function)`. Each is written with the three
+names below:
 
     @check
     def ratio_mask(function):
@@ -122,6 +123,6 @@ def _refuse_nothing(answer: Any) -> Any:
 
 def __getattr__(name: str) -> ModuleType:
     """Import a chapter's checks when they are first asked for."""
-    if not re.fullmatch(r"ch\d\d", name):
+    if not re.fullmatch(r"ch\d\db?", name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return importlib.import_module(f"{__name__}.{name}")

@@ -1,7 +1,7 @@
-"""When a source sounds, by a song's own notes.
+"""When a source is active, by a song's own notes.
 
-A label travels to the net as a third channel of the audio, between left and right: so it goes
-through `Excerpts` with its stem, from song to song, and neither loader nor loop knows of it.
+The label is a third channel of the audio, between left and right, so `Excerpts` treats it like its
+stem, and neither the loader nor the training loop has to know about it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from common.support.errors import UsageError
 def note_gate(track: Track, source: str = "vocals") -> Tensor:
     """1 at every sample where the score has a note of `source`, else 0: (t,).
 
-    Raises UsageError where nobody wrote the notes down.
+    Raises UsageError for a track without notes.
     """
     if track.notes is None:
         raise UsageError(f"{track.name} has no notes: take embedded songs")

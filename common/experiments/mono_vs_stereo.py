@@ -1,7 +1,7 @@
 """What is stereo worth to a D3Net that is trained for as long as the book's checkpoint?
 
 `python -m common.experiments.mono_vs_stereo` trains it on one channel and on both, by
-the zoo's recipe (state in runs/mono-vs-stereo-N), judges both, and writes
+the zoo's recipe (state in runs/mono-vs-stereo-N), evaluates both, and writes
 book/results/mono_vs_stereo.json; a run that was stopped goes on.
 """
 

@@ -37,7 +37,7 @@ from common.models.unet_variants import (
     ActivityUNet,
     BandWise,
     ConditionedUNet,
-    LightUNet,
+    NarrowSkipUNet,
     SharedMasks,
     SoftmaxUNet,
 )
@@ -63,8 +63,8 @@ EDGES = (256,)
 VARIANTS: dict[str, Callable[[], nn.Module]] = {
     "mask net of chapter 11": partial(MaskInference, TRANSFORM.n_bins, hidden_size=64),
     "U-Net": partial(UNet, channels=CHANNELS, **SIZE),
-    "no skips": partial(LightUNet, 0.0, channels=CHANNELS, **SIZE),
-    "light skips": partial(LightUNet, 0.25, channels=CHANNELS, **SIZE),
+    "no skips": partial(NarrowSkipUNet, 0.0, channels=CHANNELS, **SIZE),
+    "narrow skips": partial(NarrowSkipUNet, 0.25, channels=CHANNELS, **SIZE),
     "2 levels": partial(UNet, channels=CHANNELS[:2], **SIZE),
     "3 levels": partial(UNet, channels=CHANNELS[:3], **SIZE),
     "6 levels": partial(UNet, channels=(*CHANNELS, 64), **SIZE),
@@ -73,7 +73,7 @@ VARIANTS: dict[str, Callable[[], nn.Module]] = {
     "four nets": lambda: four_nets(),
     "two bands": lambda: two_bands(),
     "voice activity": partial(ActivityUNet, channels=CHANNELS, **SIZE),
-    "told which source": partial(ConditionedUNet, channels=CHANNELS, **SIZE),
+    "conditioned": partial(ConditionedUNet, channels=CHANNELS, **SIZE),
     "double convolutions": partial(DoubleUNet, channels=CHANNELS[:4], power=SIZE["power"]),
 }
 """What is trained: the U-Net of the live recipe, and that net with one thing changed."""

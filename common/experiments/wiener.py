@@ -3,7 +3,7 @@
 The committed Open-Unmix: with 0, 1 and 2 iterations, in blocks of three lengths; and with masks
 that share the power of each bin, which need no positions. Then the same with the true magnitudes.
 `python -m common.experiments.wiener` rewrites book/results/wiener.json, a row at a time; another
-checkpoint throws the rows away.
+checkpoint discards the rows.
 """
 
 from __future__ import annotations

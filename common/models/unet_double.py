@@ -22,7 +22,7 @@ class DoubleConv(nn.Sequential):
     def __init__(self, n_in: int, n_out: int):
         layers = []
         for n in (n_in, n_out):
-            # The normalisation has an offset of its own: no bias is needed.
+            # The normalisation has a bias of its own.
             conv = nn.Conv2d(n, n_out, 3, padding=1, bias=False)
             layers += [conv, nn.BatchNorm2d(n_out), nn.ReLU()]
         super().__init__(*layers)

@@ -1,6 +1,6 @@
 """Variants of the U-Net, each of which changes one thing.
 
-Lighter skip connections, masks that add up to 1, one net conditioned on the source, a net per
+Narrow skip connections, masks that add up to 1, one net conditioned on the source, a net per
 band, and a second output for the activity of a source.
 """
 
@@ -18,7 +18,7 @@ from common.models.unet import EncoderBlock, UNet, decoder_blocks, fold_channels
 from common.signal.masks import EPSILON, apply_mask
 
 
-class LightSkip(nn.Module):
+class NarrowSkip(nn.Module):
     """Reduce the feature maps of a skip connection to a few, or to none.
 
     x: (b, i, f, n) → (b, o, f, n).
@@ -32,7 +32,7 @@ class LightSkip(nn.Module):
         return x[:, :0] if self.conv is None else self.conv(x)
 
 
-class LightUNet(UNet):
+class NarrowSkipUNet(UNet):
     """A U-Net whose skip connections carry a share of the feature maps.
 
     Shapes as in UNet. share: 1 for as many feature maps as there are, 0 for
@@ -49,15 +49,15 @@ class LightUNet(UNet):
     ):
         super().__init__(n_sources, channels, dropout, power)
         kept = [round(share * n) for n in channels[:-1]]
-        self.skips = nn.ModuleList(map(LightSkip, channels[:-1], kept))
+        self.skips = nn.ModuleList(map(NarrowSkip, channels[:-1], kept))
         self.decoder, self.head = decoder_blocks(
             channels, n_sources, dropout, kept
         )
 
     def decode(self, features: list[Tensor]) -> Tensor:
         *fine, bottleneck = features
-        light = [skip(x) for skip, x in zip(self.skips, fine, strict=True)]
-        return super().decode([*light, bottleneck])
+        narrow = [skip(x) for skip, x in zip(self.skips, fine, strict=True)]
+        return super().decode([*narrow, bottleneck])
 
 
 class SoftmaxUNet(UNet):
@@ -86,15 +86,15 @@ class SharedMasks(nn.Module):
 
 
 class ConditionedBlock(EncoderBlock):
-    """An encoder block with a gain and an offset for each feature map.
+    """An encoder block with a scale and a shift for each feature map.
 
-    x: (b, i, f, n), gain and offset: (b, o) → (b, o, f / 2, n / 2).
+    x: (b, i, f, n), scale and shift: (b, o) → (b, o, f / 2, n / 2).
     FiLM: Perez et al. 2018.
     """
 
-    def forward(self, x: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+    def forward(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         x = self.norm(self.conv(x))
-        x = gain[..., None, None] * x + offset[..., None, None]
+        x = scale[..., None, None] * x + shift[..., None, None]
         return functional.leaky_relu(x, 0.2)
 
 
@@ -102,7 +102,7 @@ class ConditionedUNet(UNet):
     """One U-Net for all sources, conditioned on the source.
 
     magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n), one pass for
-    each source. Meseguer-Brocal and Peeters 2019, with a gain and an offset
+    each source. Meseguer-Brocal and Peeters 2019, with a scale and a shift
     per feature map and a table of them in place of a control net.
     """
 
@@ -116,26 +116,26 @@ class ConditionedUNet(UNet):
         super().__init__(1, channels, dropout, power)
         levels = [1, *channels]
         self.encoder = nn.ModuleList(map(ConditionedBlock, levels, channels))
-        self.gains = nn.Parameter(torch.ones(n_sources, sum(channels)))
-        self.offsets = nn.Parameter(torch.zeros(n_sources, sum(channels)))
+        self.scales = nn.Parameter(torch.ones(n_sources, sum(channels)))
+        self.shifts = nn.Parameter(torch.zeros(n_sources, sum(channels)))
         self.widths = list(channels)
 
-    def mask_of(self, wanted: Tensor, magnitude: Tensor) -> Tensor:
-        """wanted: (b, s), such as one-hot rows → masks: (b, 1, c, f, n)."""
-        each = repeat(wanted, "b s -> (b c) s", c=magnitude.shape[1])
-        gains = (each @ self.gains).split(self.widths, dim=1)
-        offsets = (each @ self.offsets).split(self.widths, dim=1)
+    def mask_of(self, condition: Tensor, magnitude: Tensor) -> Tensor:
+        """condition: (b, s), such as one-hot rows → masks: (b, 1, c, f, n)."""
+        each = repeat(condition, "b s -> (b c) s", c=magnitude.shape[1])
+        scales = (each @ self.scales).split(self.widths, dim=1)
+        shifts = (each @ self.shifts).split(self.widths, dim=1)
         x, features = fold_channels(magnitude**self.power, self.unit), []
-        for block, gain, offset in zip(
-            self.encoder, gains, offsets, strict=True
+        for block, scale, shift in zip(
+            self.encoder, scales, shifts, strict=True
         ):
-            x = block(x, gain, offset)
+            x = block(x, scale, shift)
             features.append(x)
         x = self.head(self.decode(features))
         return torch.sigmoid(unfold_channels(x, magnitude))
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        one_hot = torch.eye(len(self.gains), device=magnitude.device)
+        one_hot = torch.eye(len(self.scales), device=magnitude.device)
         size = {"b": len(magnitude), "s": len(one_hot)}
         every = repeat(one_hot, "q s -> (b q) s", b=size["b"])
         x = repeat(magnitude, "b c f n -> (b s) c f n", s=size["s"])
@@ -146,8 +146,8 @@ class ConditionedUNet(UNet):
 class BandWise(nn.Module):
     """A mask net for each band of frequencies.
 
-    magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n). edges: where each
-    net's band ends, as a number of bins; the last band takes what is left.
+    magnitude: (b, c, f, n), linear → masks: (b, s, c, f, n). edges: the
+    bin at which each band ends; the last band has the remaining bins.
     """
 
     def __init__(self, nets: Sequence[nn.Module], edges: Sequence[int]):
@@ -161,7 +161,7 @@ class BandWise(nn.Module):
 
 
 class ActivityOutput(NamedTuple):
-    """Masks (b, s, c, f, n), and activity (b, n): above 0 for "it sounds"."""
+    """Masks (b, s, c, f, n), and activity (b, n): logits, above 0 where the source is active."""
 
     masks: Tensor
     activity: Tensor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,10 +11,9 @@ from torch.nn import functional
 
 from answers import Answers
 from common.models.unet import UNet
-from common.signal.stft import STFT
 
 
-def seen_from_the_top(n_levels: int, kernel: int = 5, stride: int = 2) -> int:
+def from_the_first_level(n_levels: int, kernel: int = 5, stride: int = 2) -> int:
     seen, step = 1, 1
     for _ in range(n_levels):
         seen += (kernel - 1) * step
@@ -23,37 +21,37 @@ def seen_from_the_top(n_levels: int, kernel: int = 5, stride: int = 2) -> int:
     return seen
 
 
-def seen_from_the_bottom(n_levels: int, kernel: int = 5, stride: int = 2) -> int:
+def from_the_last_level(n_levels: int, kernel: int = 5, stride: int = 2) -> int:
     seen = 1
     for _ in range(n_levels):
         seen = (seen - 1) * stride + kernel
     return seen
 
 
-def seen_in_one_formula(n_levels: int, kernel: int = 5, stride: int = 2) -> float:
+def in_one_formula(n_levels: int, kernel: int = 5, stride: int = 2) -> float:
     return 1 + (kernel - 1) * (stride**n_levels - 1) / (stride - 1)
 
 
-def seen_in_numpy(n_levels: int, kernel: int = 5, stride: int = 2) -> np.integer:
+def field_in_numpy(n_levels: int, kernel: int = 5, stride: int = 2) -> np.integer:
     return 1 + np.sum((kernel - 1) * stride ** np.arange(n_levels))
 
 
-def seen_with_growing_steps(n_levels: int, kernel: int = 5, stride: int = 2) -> int:
+def with_growing_steps(n_levels: int, kernel: int = 5, stride: int = 2) -> int:
     steps = [1, *(stride + level for level in range(n_levels))][:n_levels]
     return 1 + (kernel - 1) * sum(steps)
 
 
-FIELD_OF_VIEW = Answers(
+RECEPTIVE_FIELD = Answers(
     right={
-        "from the first level": seen_from_the_top,
-        "from the last level": seen_from_the_bottom,
-        "in one formula": seen_in_one_formula,
-        "in NumPy": seen_in_numpy,
+        "from the first level": from_the_first_level,
+        "from the last level": from_the_last_level,
+        "in one formula": in_one_formula,
+        "in NumPy": field_in_numpy,
     },
     wrong={
         "starts at zero": (
             lambda n, k=5, s=2: sum((k - 1) * s**level for level in range(n)),
-            "sees one frame: itself",
+            "depends on one frame, itself",
         ),
         "one stride too many": (
             lambda n, k=5, s=2: 1 + sum((k - 1) * s ** (level + 1) for level in range(n)),
@@ -61,7 +59,7 @@ FIELD_OF_VIEW = Answers(
         ),
         "windows side by side": (
             lambda n, k=5, s=2: k**n,
-            "windows share frames",
+            "these windows overlap",
         ),
         "windows that overlap by all but one frame": (
             lambda n, k=5, s=2: 1 + (k - 1) * n,
@@ -72,16 +70,16 @@ FIELD_OF_VIEW = Answers(
             "How many numbers of the first level",
         ),
         "steps that grow by the same amount": (
-            seen_with_growing_steps,
-            "by what factor",
+            with_growing_steps,
+            "By what factor",
         ),
         "the kernel's size is fixed": (
             lambda n, k=5, s=2: 1 + 4 * sum(s**level for level in range(n)),
-            "not for 3: use `kernel`",
+            "but not for 3: use `kernel`",
         ),
         "the stride is fixed": (
             lambda n, k=5, s=2: 1 + (k - 1) * (2**n - 1),
-            "not for 3: use `stride`",
+            "but not for 3: use `stride`",
         ),
     },
 )
@@ -126,7 +124,7 @@ def built(channels: Sequence[int], n_sources: int) -> int:
 def miscount(
     skips: bool = True,
     head_skip: bool = True,
-    bottom_skip: bool = False,
+    bottleneck_skip: bool = False,
     biases: int = 1,
     norm: int = 2,
     head_norm: bool = False,
@@ -142,7 +140,7 @@ def miscount(
                 i //= 2
             elif last and not head_skip:
                 i //= 2
-            elif bottom_skip and place == len(channels):
+            elif bottleneck_skip and place == len(channels):
                 i *= 2
             elif place == 0:
                 i = first
@@ -167,99 +165,8 @@ WEIGHTS = Answers(
         "no biases": (miscount(biases=0), "adds a bias"),
         "no skips": (miscount(skips=False), "count no skip"),
         "the head reads no skip": (miscount(head_skip=False), "The head reads"),
-        "a skip at the bottom": (miscount(bottom_skip=True), "lowest decoder block"),
+        "a skip at the bottleneck": (miscount(bottleneck_skip=True), "reads the bottleneck alone"),
         "stereo input": (miscount(first=2), "one channel at a time"),
-    },
-)
-
-
-def loud_in_decibels(audio: Tensor, stft: STFT, below: float = 30.0) -> Tensor:
-    level = 10 * torch.log10(stft(audio).abs().pow(2).sum(dim=(0, 1)))
-    return level - level.max() > -below
-
-
-def loud_in_numpy(audio: Tensor, stft: STFT, below: float = 30.0) -> np.ndarray:
-    energy = (np.abs(stft(audio).numpy()) ** 2).sum(axis=(0, 1)).astype(np.float64)
-    return energy > energy.max() * 10 ** (-below / 10)
-
-
-def loud_frame_by_frame(audio: Tensor, stft: STFT, below: float = 30.0) -> list[bool]:
-    energies = [float((frame.abs() ** 2).sum()) for frame in stft(audio).unbind(-1)]
-    if max(energies) == 0:
-        return [False] * len(energies)
-    return [e > 0 and 10 * math.log10(max(energies) / e) < below for e in energies]
-
-
-def loud_by_mean_energy(audio: Tensor, stft: STFT, below: float = 30.0) -> Tensor:
-    energy = stft(audio.double()).abs().square().mean(dim=(0, 1))
-    return ((energy > 0) & (energy / energy.max() > 10 ** (-below / 10))).float()
-
-
-def loud_if(
-    measure: Callable[[Tensor], Tensor], factor: float = 10.0, strict: bool = True
-) -> Callable[[Tensor, STFT, float], Tensor]:
-    """Labels from another measure of a frame than its energy, of a magnitude (c, f, n)."""
-
-    def label(audio: Tensor, stft: STFT, below: float = 30.0) -> Tensor:
-        size = measure(stft(audio).abs())
-        least = size.max() * 10 ** (-below / factor)
-        return size > least if strict else size >= least
-
-    return label
-
-
-def energy(magnitude: Tensor) -> Tensor:
-    return magnitude.square().sum(dim=(0, 1))
-
-
-def loud_of_downmix(audio: Tensor, stft: STFT, below: float = 30.0) -> Tensor:
-    return loud_in_decibels(audio.mean(dim=0, keepdim=True), stft, below)
-
-
-def loud_in_full_scale(audio: Tensor, stft: STFT, below: float = 30.0) -> Tensor:
-    return 10 * torch.log10(energy(stft(audio).abs())) > 30 - below
-
-
-def loud_against_the_mean(audio: Tensor, stft: STFT, below: float = 30.0) -> Tensor:
-    size = energy(stft(audio).abs())
-    return size > size.mean() * 10 ** (-below / 10)
-
-
-LOUD_FRAMES = Answers(
-    right={
-        "in decibels": loud_in_decibels,
-        "in NumPy": loud_in_numpy,
-        "frame by frame": loud_frame_by_frame,
-        "by mean energy, as numbers": loud_by_mean_energy,
-    },
-    wrong={
-        "20 times the logarithm": (loud_if(energy, 20.0), "squared already"),
-        "sum of magnitudes": (
-            loud_if(lambda m: m.sum(dim=(0, 1)), 20.0),
-            "add the squares up",
-        ),
-        "square of the sum of magnitudes": (
-            loud_if(lambda m: m.sum(dim=(0, 1)).square()),
-            "add the squares up",
-        ),
-        "the largest bin": (loud_if(lambda m: m.square().amax(dim=(0, 1))), "over all bins"),
-        "one label per channel": (loud_if(lambda m: m.square().sum(dim=1)), "One answer per frame"),
-        "the first channel only": (
-            loud_if(lambda m: m[0].square().sum(dim=0)),
-            "only the first channel",
-        ),
-        "the louder channel": (
-            loud_if(lambda m: m.square().sum(dim=1).amax(dim=0)),
-            "only the louder channel",
-        ),
-        "a mono downmix": (loud_of_downmix, "sign cancel"),
-        "a fixed threshold": (loud_in_full_scale, "Turning the stem down"),
-        "against the mean": (loud_against_the_mean, "loudest frame"),
-        "always 30 dB": (
-            lambda audio, stft, below: loud_in_decibels(audio, stft),
-            "depend on `below`",
-        ),
-        "silence is loud": (loud_if(energy, strict=False), "silent stem"),
     },
 )
 
@@ -338,8 +245,12 @@ BLENDED_PATCHES = Answers(
         "more silence before": blend(triangle, front=1.5),
     },
     wrong={
-        "equal weights": (blend(torch.ones), "still seams"),
-        "most at the edges": (blend(lambda n: 1.01 - triangle(n)), "most in its middle"),
+        "weights that are too flat": (blend(lambda n: triangle(n).sqrt()), "a good answer has"),
+        "equal weights": (blend(torch.ones), "boundaries are still there"),
+        "most at the edges": (
+            blend(lambda n: 1.01 - triangle(n)),
+            "should have the largest weight",
+        ),
         "not divided": (
             blend(lambda n: torch.hann_window(n).sqrt(), divide=False),
             "divide each frame",
@@ -358,8 +269,7 @@ BLENDED_PATCHES = Answers(
 )
 
 ANSWERS = {
-    "field_of_view": FIELD_OF_VIEW,
+    "receptive_field": RECEPTIVE_FIELD,
     "weights": WEIGHTS,
-    "loud_frames": LOUD_FRAMES,
     "blended_patches": BLENDED_PATCHES,
 }
