@@ -124,14 +124,14 @@ def test_another_seed_gives_other_songs(root, tmp_path):
 
 
 def test_a_rerun_leaves_whole_tracks_alone_and_renders_the_missing_one(tmp_path):
-    root = write_set(tmp_path, **SMALL)
+    root = write_set(tmp_path, **SMALL, processes=1)
     before = snapshot(root)
     gone = tracks(root)[0]
     for path in gone.iterdir():
         path.unlink()
     gone.rmdir()
     (root / (track.UNFINISHED + "left")).mkdir()
-    write_set(root, **SMALL)
+    write_set(root, **SMALL, processes=1)
     after = snapshot(root)
     assert not list(root.glob(track.UNFINISHED + "*"))
     for name, (data, written) in before.items():
@@ -141,9 +141,9 @@ def test_a_rerun_leaves_whole_tracks_alone_and_renders_the_missing_one(tmp_path)
 
 
 def test_a_larger_number_extends_the_set(tmp_path):
-    root = write_set(tmp_path, **{**SMALL, "n_train": 1, "n_test": 0})
+    root = write_set(tmp_path, **{**SMALL, "n_train": 1, "n_test": 0}, processes=1)
     before = snapshot(root)
-    write_set(root, **SMALL)
+    write_set(root, **SMALL, processes=1)
     assert len(tracks(root)) == 3
     assert before.items() <= snapshot(root).items()
     assert json.loads((root / "set.json").read_text())["n_train"] == 2
@@ -159,7 +159,9 @@ def test_songs_that_are_there_do_not_wait_for_those_under_way(root):
 
 def test_songs_that_are_missing_wait_for_the_process_that_renders(tmp_path):
     with locked(tmp_path):
-        waiting = threading.Thread(target=write_set, args=(tmp_path,), kwargs=SMALL, daemon=True)
+        waiting = threading.Thread(
+            target=write_set, args=(tmp_path,), kwargs={**SMALL, "processes": 1}, daemon=True
+        )
         waiting.start()
         waiting.join(timeout=1)
         assert waiting.is_alive() and not (tmp_path / "set.json").exists()
@@ -282,6 +284,6 @@ def test_interruption_leaves_no_broken_track_and_a_rerun_finishes(root, tmp_path
     finished = tracks(target)
     assert 0 < len(finished) < 8
     assert all(track.is_complete(folder) for folder in finished)
-    write_set(target, **{**SMALL, "n_train": 7}, processes=2)
+    write_set(target, **{**SMALL, "n_train": 7}, processes=1)
     assert len(tracks(target)) == 8
     assert set_hash(target) == set_hash(root)
