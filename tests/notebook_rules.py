@@ -184,7 +184,7 @@ def undescribed_plots(notebook: NotebookNode) -> Iterator[str]:
     """A cell that plots has alternative text in its metadata (`mystnb: {image: {alt: …}}`)."""
     for number, cell in code_cells(notebook):
         draws = re.search(
-            r"^(\w.*= *)?(plt\.(subplots|figure|plot)|plot_\w+|viz\.\w+)\(", cell.source, re.M
+            r"^(\w.*= *)?(\w+\.)*(subplots|figure|plot|plot_\w+)\(", cell.source, re.M
         )
         if draws and not quotes.is_quote(cell.source):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")

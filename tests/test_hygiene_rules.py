@@ -148,7 +148,13 @@ def test_bad_openings_fail() -> None:
 
 
 def test_drawings_need_words() -> None:
-    for source in ("fig, ax = plt.subplots()", "plot_mask(mask)", "ax = viz.plot_mask(mask)"):
+    for source in (
+        "fig, ax = plt.subplots()",
+        "plot_mask(mask)",
+        "ax = viz.plot_mask(mask)",
+        "x = 1\nplots.plot_history(history);",
+        "axes = plots.figure(2.6, 1, 3)",
+    ):
         cell = new_code_cell(source)
         assert len(list(notebook_rules.undescribed_plots(chapter(cell)))) == 1
         cell.metadata["mystnb"] = {"image": {"alt": "The mask of the vocals"}}
