@@ -1,1 +1,1 @@
-"""One script per measured claim: `python -m common.experiments.NAME` rewrites its JSON."""
+"""The book's experiments: `python -m common.experiments.NAME` runs one and writes its JSON."""

@@ -56,7 +56,7 @@ def middles(split: str, limit: int | None = None) -> list[Track]:
 
 @functools.cache
 def training_songs(count: int) -> list[Track]:
-    """The first so many training songs; the few are among the many."""
+    """The first `count` training songs, so "few" is a subset of "many"."""
     return embedded_tracks("train", limit=count, songs=SONG_SETS["live"])
 
 

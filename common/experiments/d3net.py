@@ -1,9 +1,9 @@
-"""What do D3Net's ideas buy? One small net, one number of steps, five variants, three seeds.
+"""What do the parts of D3Net contribute? One small net, one number of steps, five variants.
 
-Dilations that grow with every layer read, none, or one for each layer; one net for all bands in
-place of two; and one net for each source in place of one for all. `python -m
-common.experiments.d3net` rewrites book/results/d3net.json, a row at a time; a run that was stopped
-goes on.
+The net with multi-dilated convolutions, without dilation, and with one dilation per layer; with one
+band instead of two; and with one net per source instead of one for all. Each is trained from three
+seeds. `python -m common.experiments.d3net` rewrites book/results/d3net.json row by row; an
+interrupted run continues.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ SEEDS = [0, 1, 2]
 
 
 class OneDilationBlock(nn.Module):
-    """Layers that each read all before them at one dilation, which grows from layer to layer.
+    """A dense block in which each layer reads all its inputs with one dilation, doubled per layer.
 
-    x: (b, i, f, n) → (b, growth, f, n): a `D2Block` without its idea.
+    x: (b, i, f, n) → (b, growth, f, n). A `D2Block` gives each input a dilation of its own instead.
     """
 
     def __init__(self, n_in: int, growth: int, n_layers: int):
@@ -56,7 +56,7 @@ class OneDilationBlock(nn.Module):
 
 
 def small(width: float = 1.0, one_band: bool = False, n_sources: int = 4) -> D3Net:
-    """The net of the live recipe, or a slimmer one, or one whose single band holds all bins."""
+    """The net of the live recipe: `width` times its channels, and one band or two."""
 
     def slim(*channels: int) -> tuple[int, ...]:
         return tuple(round(width * n) for n in channels)
@@ -97,7 +97,7 @@ def undilated(net: nn.Module) -> nn.Module:
 
 
 def one_dilation_per_layer(net: nn.Module) -> nn.Module:
-    """The same net with every `D2Block` exchanged for a `OneDilationBlock`, in place."""
+    """The same net with every `D2Block` replaced by a `OneDilationBlock`, in place."""
     for name, child in net.named_children():
         if isinstance(child, D2Block):
             n_in = child.layers[0].conv.in_channels
@@ -119,13 +119,13 @@ VARIANTS: dict[str, Callable[[], nn.Module]] = {
     "one band": lambda: small(one_band=True),
     "one net per source": each_source,
 }
-"""What is compared: name → a maker of untrained nets."""
+"""Name of a variant → a function that makes the untrained net."""
 
 
 def judge(separator: MaskSeparator, tracks: list[Track]) -> dict:
-    """Mean SDR of every stem, mean bleeding of drums into vocals, and a core's seconds per track.
+    """Mean SDR of every stem, mean bleeding of drums into vocals, and core seconds per track.
 
-    SDR and bleeding in dB, over the middle halves of the tracks in which the stems sound.
+    SDR and bleeding in dB, over the middle halves of the tracks; silent stems are left out.
     """
     tracks = [track.excerpt(track.duration / 4, track.duration / 2) for track in tracks]
     begin = time.process_time()

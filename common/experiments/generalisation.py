@@ -138,7 +138,7 @@ def row_of(rows: list[dict], model: str, songs: str) -> dict:
 
 
 def gap(rows: list[dict], model: str, unheard: str = "test") -> dict:
-    """By how much a net's share falls from seen to unseen timbres, with its interval.
+    """By how much a net's share falls from familiar to unheard timbres, with its interval.
 
     The two sets of songs are drawn independently of each other.
     """

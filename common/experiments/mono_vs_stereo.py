@@ -1,8 +1,8 @@
-"""What is stereo worth to a D3Net that is trained for as long as the book's checkpoint?
+"""Does stereo input help a D3Net that is trained for as long as the book's checkpoint?
 
-`python -m common.experiments.mono_vs_stereo` trains it on one channel and on both, by
-the zoo's recipe (state in runs/mono-vs-stereo-N), evaluates both, and writes
-book/results/mono_vs_stereo.json; a run that was stopped goes on.
+`python -m common.experiments.mono_vs_stereo` trains the net on single channels and on both
+channels together with the zoo's recipe (state in runs/mono-vs-stereo-N), evaluates both nets, and
+writes book/results/mono_vs_stereo.json; an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ N_VALID = 20
 
 
 def with_channels(n: int) -> Recipe:
-    """The zoo's recipe for a net that looks at so many channels at once."""
+    """The zoo's recipe for a net with `n` input channels."""
     made = RECIPES["d3net"]["zoo"]
     return replace(made, net=functools.partial(made.net, n_channels=n), n_channels=n)
 
 
 def measure(key: dict) -> dict:
-    """Train one; its validation loss on the way, and SDR on songs that it has not met."""
+    """Train one net; its validation losses, and mean SDR in dB on songs not used in training."""
     made = with_channels(key["n_channels"])
     train = embedded_tracks("train", songs=SONG_SETS["zoo"])
     valid = embedded_tracks("valid", songs=SONG_SETS["zoo"])

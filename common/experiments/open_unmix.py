@@ -1,7 +1,7 @@
 """What does each part of Open-Unmix gain? Small nets that lack one part each, three seeds.
 
-`python -m common.experiments.open_unmix` rewrites book/results/open_unmix.json, a row at a time;
-a run that was stopped goes on.
+`python -m common.experiments.open_unmix` rewrites book/results/open_unmix.json row by row; an
+interrupted run continues.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def scores(separator: object) -> dict:
 
 
 def measure(key: dict) -> dict:
-    """Train one variant from one seed and judge it without any filter behind it."""
+    """Train one variant from one seed and evaluate it without a filter after it."""
     tracks = embedded_tracks("train", songs=SONG_SETS["live"])
     done = learn(key["variant"], key["seed"], tracks)
     return {

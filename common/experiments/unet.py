@@ -1,9 +1,9 @@
-"""What is each part of a U-Net worth? One net, one change at a time, the same steps.
+"""What does each part of a U-Net contribute? One net, one change at a time, the same steps.
 
-`python -m common.experiments.unet` rewrites book/results/unet.json, a row at a time; a run that was
-stopped goes on. A row is a variant trained from one seed, with the mask net of chapter 11 as a
-first row. Like Jansson et al. we work at a low rate: a quarter of the numbers, four times the
-steps. SDR at this rate is no SDR of the bench, and is compared with its own kind only.
+`python -m common.experiments.unet` rewrites book/results/unet.json row by row; an interrupted run
+continues. A row is one variant trained from one seed; the first one is the mask net of chapter 11.
+Like Jansson et al. we use a low sample rate, so that a step is cheaper and more steps are possible.
+SDR at this rate can be compared only within this experiment.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ SAMPLE_RATE = 11025
 TRANSFORM = STFT(1024, 512)
 SECONDS = 1.4
 PATCH, MARGIN = 32, 8
-"""Frames of an excerpt, so that five levels need no padding, and of the patches in which songs are
-separated; of a patch's frames, so many at either end are context only."""
+"""Frames of an excerpt and of a patch in which songs are separated, so that five levels need no
+padding; and how many frames at each end of a patch serve only as context."""
 
 CONFIG = TrainConfig(steps=600, batch_size=4, learning_rate=3e-3)
 SIZE = {"dropout": 0.0, "power": 0.3}
@@ -76,7 +76,7 @@ VARIANTS: dict[str, Callable[[], nn.Module]] = {
     "conditioned": partial(ConditionedUNet, channels=CHANNELS, **SIZE),
     "double convolutions": partial(DoubleUNet, channels=CHANNELS[:4], power=SIZE["power"]),
 }
-"""What is trained: the U-Net of the live recipe, and that net with one thing changed."""
+"""Name → net: the U-Net of the live recipe, and the same net with one part changed."""
 
 SEEDS = [0, 1]
 
@@ -88,7 +88,7 @@ def four_nets() -> PerSource:
 
 
 def two_bands() -> BandWise:
-    """Many feature maps for low bins, few for high ones: stem players care most for what is low."""
+    """Two U-Nets, with many feature maps for the low band and few for the high band."""
     low = UNet(channels=[n * 3 // 2 for n in CHANNELS], **SIZE)
     high = UNet(channels=[n // 2 for n in CHANNELS], **SIZE)
     return BandWise([low, high], EDGES)
@@ -101,7 +101,7 @@ def songs(split: str) -> list[Track]:
 
 
 def judged() -> list[Track]:
-    """The middle half of every test song. Nothing is chosen by them: all is reported."""
+    """The middle half of every test song; used for reporting only, not for choosing."""
     return [track.excerpt(track.duration / 4, track.duration / 2) for track in songs("test")]
 
 
@@ -113,7 +113,7 @@ def crossings(estimates: Tensor, sources: Tensor) -> tuple[float, float]:
 
 
 def mean_of(rows: list[Tensor]) -> list[float]:
-    """The mean over tracks, without those in which there is nothing to measure."""
+    """The mean over tracks, without the tracks in which a stem is silent (NaN)."""
     return [round(x, 4) for x in torch.stack(rows).nanmean(dim=0).tolist()]
 
 
@@ -137,7 +137,7 @@ def measure_tracks(separator: MaskSeparator, tracks: list[Track]) -> dict:
 
 @torch.no_grad()
 def activities(net: nn.Module, track: Track) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Per frame: whether the score has the voice, its stem's level, the logits of a head (n,)."""
+    """Per frame (n,): is a note sung in the score, log energy of the vocals, logits of the head."""
     active = active_frames(note_gate(track), TRANSFORM)
     magnitude = TRANSFORM(track.mixture).abs()
     x = functional.pad(magnitude, (0, -magnitude.shape[-1] % PATCH))
@@ -172,7 +172,7 @@ def measure_activity(net: nn.Module, tracks: list[Track]) -> dict:
 
 
 def seconds_per_step(net: nn.Module, objective: Callable, excerpt: tuple[Tensor, ...]) -> float:
-    """How long a core works on one step, the shortest of several; `net` stays as it is."""
+    """Core seconds of one training step, the minimum of several; `net` is not changed."""
     net = deepcopy(net).train()  # batch normalisation would remember these steps
     mixture, sources = (torch.stack([x] * CONFIG.batch_size) for x in excerpt)
     seconds = []
@@ -184,7 +184,7 @@ def seconds_per_step(net: nn.Module, objective: Callable, excerpt: tuple[Tensor,
 
 
 def measure(key: dict) -> dict:
-    """Train one variant from one seed, and measure it on songs that it has not met."""
+    """Train one variant from one seed, and evaluate it on the test songs."""
     seed = key["seed"]
     tracks = songs("train")
     objective, n_channels = PhaseSensitiveObjective(TRANSFORM), 1

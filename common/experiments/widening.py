@@ -3,8 +3,8 @@
 One small net, one number of steps, two seeds; only the music changes: more songs, recorded sounds
 for some stems, random effects for every excerpt.
 `python -m common.experiments.widening` evaluates each on validation songs, test songs and the real
-excerpt, and writes book/results/widening.json row by row. Nothing is chosen by the test songs or
-the excerpt.
+excerpt, and writes book/results/widening.json row by row. Test songs and excerpt are used
+for reporting only, not for choosing.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What does the multichannel Wiener filter gain, and how long should its blocks be?
 
-The committed Open-Unmix: with 0, 1 and 2 iterations, in blocks of three lengths; and with masks
-that share the power of each bin, which need no positions. Then the same with the true magnitudes.
-`python -m common.experiments.wiener` rewrites book/results/wiener.json, a row at a time; another
-checkpoint discards the rows.
+The Open-Unmix checkpoint of the book: with 0, 1 and 2 iterations, in blocks of three lengths; and
+with masks that share the power of each bin and use no positions. Then the same with true magnitudes
+in place of the net's. `python -m common.experiments.wiener` rewrites book/results/wiener.json row
+by row; a new checkpoint discards the rows.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def separator(magnitudes: str, n_iter: int | str, n_frames: int) -> MaskSeparato
 
 
 def seconds_per_second(model: object, track: Track) -> float:
-    """How long one core works for a second of music, whatever else it has to do."""
+    """Processor time in seconds for one second of music, on one core."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     begin = time.process_time()
@@ -92,7 +92,7 @@ def measure(key: dict) -> dict:
 
 
 def weights_hash() -> str:
-    """Which checkpoint the rows were measured with."""
+    """Hash of the checkpoint with which the rows were measured."""
     weights = (CHECKPOINTS / "open-unmix.safetensors").read_bytes()
     return hashlib.sha256(weights).hexdigest()[:16]
 

@@ -44,9 +44,9 @@ COMPARED = ("mixture", "static-filter", "ideal-ratio-mask")
 
 @contextmanager
 def stopwatch(path: Path, every: float = 10.0) -> Iterator[Callable[[], float]]:
-    """Count seconds over runs, in a file that is rewritten every few seconds.
+    """Count the seconds of all runs together, in a file that is rewritten every `every` seconds.
 
-    A run that is killed loses `every` seconds at most. Yields a function that returns the sum.
+    A run that is killed loses at most `every` seconds. Yields a function that returns the sum.
     """
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else 0.0
     begin, ended = time.perf_counter(), threading.Event()
