@@ -207,3 +207,13 @@ def test_the_browser_check_notices_mistakes(scripts: Path, tmp_path: Path) -> No
     for number, (mistake, (_, _, said)) in enumerate(MISTAKES.items()):
         found = [failure for failure in failures if failure.startswith(f"{number}.html")]
         assert any(said in failure for failure in found), f"{mistake}: {found}"
+
+
+def test_the_browser_check_looks_at_players_in_the_dark_theme(
+    scripts: Path, tmp_path: Path
+) -> None:
+    rows = player({"vocals": noises(1)[0]}, SAMPLE_RATE)._repr_html_()
+    pale = "<style>html[data-theme=dark] .book-player { color: #bbb; background: #fff }</style>"
+    (tmp_path / "index.html").write_text(PAGE.format(player=pale + rows), encoding="utf-8")
+    _, failures = check(scripts, tmp_path, ["index.html"])
+    assert any("dark: color-contrast" in failure for failure in failures), failures

@@ -129,8 +129,9 @@ def test_a_silent_channel_is_no_obstacle():
 
 
 def real_stems(sample_rate: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The excerpt of stempeg and its estimates by ideal ratio masks, (s, c, t)."""
+    """Three seconds of stempeg's excerpt and their estimates by ideal ratio masks, (s, c, t)."""
     audio, rate = stempeg.read_stems(stempeg.example_stem_path())
+    audio = audio[:, rate : 4 * rate]
     stems = (
         resample_poly(audio[1:], sample_rate, rate, axis=1) if sample_rate != rate else audio[1:]
     )
@@ -146,7 +147,9 @@ def real_stems(sample_rate: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_agrees_on_real_music_at_the_bench_rate():
-    references, estimates = real_stems(22050)
+    # Vocals and accompaniment: museval takes eight times as long for twice as many stems.
+    pairs = (torch.stack([stems[3], stems[:3].sum(dim=0)]) for stems in real_stems(22050))
+    references, estimates = pairs
     ours = bss_eval(references, estimates, 22050)
     assert_agree(ours, by_museval(references, estimates, 22050, 22050))
 

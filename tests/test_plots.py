@@ -103,6 +103,7 @@ def test_every_source_has_its_own_colour_and_labels_find_it() -> None:
     assert plots.source_colour("accompaniment") == plots.SOURCE_COLOURS["accompaniment"]
     assert plots.source_colour("no_drums") == plots.SOURCE_COLOURS["no_drums"]
     assert plots.source_colour("no_other") == plots.SOURCE_COLOURS["no_drums"]
+    assert plots.source_colour("vocals, drums removed") == plots.SOURCE_COLOURS["vocals"]
     assert plots.source_colour("piano") is None
     assert plots.source_colour("another take") is None
 

@@ -27,14 +27,14 @@ MODEL_COLOURS = ("#0083C4", "#D55E00", "#009E73", "#CC79A7", "#B88600", "#777777
 
 
 def source_colour(label: str) -> str | None:
-    """The colour of the source that a label names, as in "vocals (estimate)"; None for none.
+    """The colour of the source that a label names first, as in "vocals (estimate)"; None for none.
 
     "no_bass", like everything that lacks one source, has the colour of "no_drums".
     """
     words = re.findall("[a-z]+", label.lower())
     if words[:1] == ["no"]:
         return SOURCE_COLOURS["no_drums"]
-    return next((colour for name, colour in SOURCE_COLOURS.items() if name in words), None)
+    return next((SOURCE_COLOURS[word] for word in words if word in SOURCE_COLOURS), None)
 
 
 def figure(height: float = 2.4, rows: int = 1, columns: int = 1, **settings) -> np.ndarray | Axes:
