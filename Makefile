@@ -17,6 +17,9 @@ BIN := .venv/bin
 # `make test NEWEST=1` takes the newest versions that pyproject.toml allows instead of the pinned.
 NEWEST ?=
 
+# Where this is set, each of some hundred processes would compile PyTorch again, for five seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The environment is made again if its path, the Python version or the packages change.
 STAMP := .venv/.ready-$(shell (pwd; echo $(NEWEST); \
     "$(PYTHON)" -c 'import sys; print(sys.base_prefix, sys.version)'; \

@@ -64,6 +64,13 @@ def test_the_interpreter_may_lie_in_a_folder_with_a_space(house: Path, tmp_path:
     assert planned.stderr == ""
 
 
+def test_python_keeps_what_it_has_compiled(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    probe = "include Makefile\nprobe:\n\t@echo $${PYTHONDONTWRITEBYTECODE-unset}\n"
+    (house / "probe.mk").write_text(probe)
+    assert make(house, "-f", "probe.mk", "probe").stdout == "unset\n"
+
+
 def test_an_environment_outlives_a_set_up_that_fails(house: Path, tmp_path: Path) -> None:
     keep = house / ".venv" / "keep"
     keep.parent.mkdir()

@@ -30,7 +30,7 @@ LEFT_OVER = ("sample_rate", "stft.window", "transform.0.window")
 def load(path: Path) -> WienerSeparator:
     """A separator from a folder with one file per target, or from a single such file.
 
-    Any of the targets drums, bass, other and vocals may be missing; then the Wiener filter is
+    Any of the targets drums, bass, other and vocals may be missing; then the Wiener filter
     receives the rest of the mixture as one more source. Raises UsageError for files that do not
     fit. The licence of umxl is CC BY-NC-SA.
     """
