@@ -17,7 +17,7 @@ BIN := .venv/bin
 # `make test NEWEST=1` takes the newest versions that pyproject.toml allows instead of the pinned.
 NEWEST ?=
 
-# Where this is set, each of some hundred processes would compile PyTorch again, for five seconds.
+# Where the shell sets this, each of many processes would compile all of PyTorch again.
 unexport PYTHONDONTWRITEBYTECODE
 
 # The environment is made again if its path, the Python version or the packages change.
